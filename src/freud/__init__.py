@@ -1,0 +1,57 @@
+"""FREUD: find what an audio model has learned, hear and see it, and change it.
+
+The names below are the whole pipeline; each command of `freud` calls the function of the same name. They are
+loaded on first use, so that `import freud` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from freud.errors import DamagedFileError, FreudError, UnknownNameError
+from freud.version import __version__
+
+if TYPE_CHECKING:
+    from freud import activations, audio, corpus, features, models, saes
+    from freud.activations import collect
+    from freud.features import index
+    from freud.pipeline import discover, doctor, search
+    from freud.saes import train
+
+_FUNCTIONS = {
+    "collect": "freud.activations",
+    "train": "freud.saes",
+    "index": "freud.features",
+    "search": "freud.pipeline",
+    "discover": "freud.pipeline",
+    "doctor": "freud.pipeline",
+}
+_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features")
+
+__all__ = [
+    "DamagedFileError",
+    "FreudError",
+    "UnknownNameError",
+    "__version__",
+    "activations",
+    "audio",
+    "collect",
+    "corpus",
+    "discover",
+    "doctor",
+    "features",
+    "index",
+    "models",
+    "saes",
+    "search",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"freud.{name}")
+    raise AttributeError(f"module 'freud' has no attribute {name!r}")
