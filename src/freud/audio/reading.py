@@ -1,0 +1,240 @@
+"""Reading audio of any format, sample rate, channel count and bit depth as 16 kHz mono float32.
+
+Files are decoded and resampled block by block, so a recording of any length needs the same memory. Whatever
+is wrong with a file, the answer is one `AudioError` that names the file and the reason.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import BinaryIO
+
+import numpy as np
+import soxr
+
+from freud.audio.sources import AudioError, Container, File, SoundFile, open_source
+
+SAMPLE_RATE = 16_000  # what every speech model here expects
+
+AUDIO_SUFFIXES = frozenset(
+    {
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".m4a",
+        ".m4b",
+        ".mp4",
+        ".mov",
+        ".3gp",
+        ".webm",
+    }
+    | {
+        ".mkv",
+        ".mka",
+        ".aac",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".sph",
+        ".wma",
+        ".amr",
+    }
+)
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself."""
+
+    duration: float
+    """Length in seconds."""
+    sample_rate: int
+    """Samples a second, before resampling."""
+    channels: int
+    """Channels, before they are averaged."""
+
+
+def probe(path: str | PathLike[str]) -> AudioInfo:
+    """Read a file's length, sample rate and channels, without decoding it where its header says them.
+
+    Files that only FFmpeg reads (m4a, webm, mp4 ...) are decoded: their headers round the length or lack it.
+
+    Raises:
+        AudioError: the file is missing, empty, not audio, without samples, or cut short.
+    """
+    with open_source(path, os.fspath(path)) as source:
+        return AudioInfo(source.count() / source.rate, source.rate, source.channels)
+
+
+def stream(
+    path: str | PathLike[str], offset: float = 0.0, duration: float | None = None
+) -> Iterator[np.ndarray]:
+    """Read a clip as consecutive blocks of 16 kHz mono samples; memory does not depend on its length.
+
+    Channels are averaged; the rate is changed with a band-limited filter (soxr HQ) that runs across blocks.
+
+    Args:
+        path: the audio file.
+        offset: where the clip starts in the file, in seconds.
+        duration: how long the clip is, in seconds; to the end of the file if not given.
+
+    Yields:
+        float32 [1 ...], about ten seconds at most
+
+    Raises:
+        AudioError: the file cannot be read, is cut short, holds NaN or infinity, or ends before the clip.
+    """
+    yield from _stream(path, os.fspath(path), offset, duration)
+
+
+def load(path: str | PathLike[str], offset: float = 0.0, duration: float | None = None) -> np.ndarray:
+    """Read a whole clip: what `stream` yields, in one array, float32 [samples] at 16 kHz.
+
+    Raises:
+        AudioError: as `stream`.
+    """
+    return np.concatenate(list(stream(path, offset, duration)))
+
+
+def decode(data: bytes | BinaryIO, name: str) -> np.ndarray:
+    """Decode a file held in memory (an upload, a recording): the same samples as `load` of that file.
+
+    Args:
+        data: the file's bytes, or a binary file object.
+        name: what to call it in error messages; it is never opened.
+
+    Returns:
+        float32 [samples] at 16 kHz
+
+    Raises:
+        AudioError: as `stream`.
+    """
+    if not isinstance(data, bytes):
+        data = data.read()
+    return np.concatenate(list(_stream(io.BytesIO(data), name, 0.0, None)))
+
+
+def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Bring samples to 16 kHz mono as `stream` does for a file that holds them.
+
+    Args:
+        samples: [n] or [n, channels]; floats as they are, integers scaled by their full range to -1 ... 1.
+        sample_rate: samples a second.
+
+    Returns:
+        float32 [samples] at 16 kHz
+
+    Raises:
+        AudioError: the array is empty, has another shape or type, or holds NaN or infinite samples.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    if samples.ndim != 2 or (samples.shape[1] > 8 and samples.shape[1] > samples.shape[0]):
+        raise AudioError(f"array of shape {list(samples.shape)}: expected [samples] or [samples, channels]")
+    if samples.dtype.kind not in "iuf":
+        raise AudioError(f"array of type {samples.dtype}: expected integers or floating point numbers")
+    if sample_rate <= 0:
+        raise AudioError(f"array at {sample_rate} Hz: expected a positive sample rate")
+    blocks = _resampled(_checked(iter([samples]), int(sample_rate), "array"), int(sample_rate), "array")
+    return np.concatenate(list(blocks))
+
+
+# ---- from source to samples
+
+
+def _stream(file: File, name: str, offset: float, duration: float | None) -> Iterator[np.ndarray]:
+    if not (math.isfinite(offset) and offset >= 0 and (duration is None or duration > 0)):
+        raise AudioError(f"{name}: cannot read {duration} s from {offset} s: times must be positive")
+    with open_source(file, name) as source:
+        first = round(offset * source.rate)
+        wanted = None if duration is None else round(duration * source.rate)
+        clip = _checked(_clip(source, first, wanted), source.rate, name, offset)
+        yield from _resampled(clip, source.rate, name)
+
+
+def _clip(source: SoundFile | Container, first: int, wanted: int | None) -> Iterator[np.ndarray]:
+    """Frames first ... first + wanted of a source, as blocks [n, channels]."""
+    position = source.seek(first)
+    end = None if wanted is None else first + wanted
+    for block in source.blocks():
+        part = block[max(0, first - position) : None if end is None else max(0, end - position)]
+        position += len(block)
+        if len(part):
+            yield part
+        if end is not None and position >= end:
+            return
+    rate = source.rate
+    if end is not None:
+        raise AudioError(
+            f"{source.name}: ends after {position / rate:.1f} s; the clip ends at {end / rate:.1f} s"
+        )
+    if position <= first:
+        started = f"; the clip starts at {first / rate:.1f} s" if first else ""
+        raise AudioError(f"{source.name}: ends after {position / rate:.1f} s{started}")
+
+
+def _checked(blocks: Iterator[np.ndarray], rate: int, name: str, offset: float = 0.0) -> Iterator[np.ndarray]:
+    """[n, channels] of any type -> float32 [n], refusing NaN and infinity."""
+    position = 0
+    for block in blocks:
+        mono = _mono(block)
+        finite = np.isfinite(mono)
+        if not finite.all():
+            at = offset + (position + int(finite.argmin())) / rate
+            raise AudioError(f"{name}: holds samples that are not finite numbers (the first at {at:.3f} s)")
+        position += len(mono)
+        yield mono
+
+
+def _mono(block: np.ndarray) -> np.ndarray:
+    """Mean of the channels: [n, channels] of any type -> float32 [n], integers scaled to -1 ... 1."""
+    scale = 1.0
+    if block.dtype.kind == "i":
+        scale = -float(np.iinfo(block.dtype).min)
+    elif block.dtype.kind == "u":
+        scale = (np.iinfo(block.dtype).max + 1) / 2
+    wide = np.float64 if block.dtype.itemsize >= 4 and block.dtype != np.float32 else np.float32
+    total = block[:, 0].astype(wide)
+    for channel in range(1, block.shape[1]):
+        total += block[:, channel]
+    total /= block.shape[1] * scale
+    if block.dtype.kind == "u":
+        total -= 1.0
+    return total.astype(np.float32, copy=False)
+
+
+def _resampled(blocks: Iterator[np.ndarray], rate: int, name: str) -> Iterator[np.ndarray]:
+    """float32 [n] at `rate` -> float32 [n] at 16 kHz. How the input is cut makes no difference to soxr."""
+    produced = 0
+    if rate == SAMPLE_RATE:
+        for block in blocks:
+            produced += len(block)
+            yield block
+    else:
+        resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        for block in blocks:
+            out = resampler.resample_chunk(block)
+            produced += len(out)
+            if len(out):
+                yield out
+        out = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        produced += len(out)
+        if len(out):
+            yield out
+    if not produced:
+        raise AudioError(f"{name}: holds no samples")
