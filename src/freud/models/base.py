@@ -1,0 +1,258 @@
+"""What every audio model offers, whatever its family: named sites that can be read and written while it runs.
+
+A family (see `whisper.py`) builds the network, says which module is which site, and runs a forward pass; the hooks
+live here. Hooks sit on the network itself, so use one model from one thread at a time.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from freud.errors import FreudError
+from freud.models import sites as _sites
+from freud.models.sites import Site
+
+Write = Callable[[Tensor], Tensor]
+"""Receives the activations of a site, [B, T, width], and returns what the model shall use instead."""
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where a site is in the network: the output of `module`, or its (first) input."""
+
+    module: nn.Module
+    at_input: bool = False
+
+    def read(self, keep: Callable[[Tensor], None]) -> list[RemovableHandle]:
+        """Call `keep` with the activations each time they are computed."""
+        if self.at_input:
+            return [self.module.register_forward_pre_hook(lambda _, args: keep(args[0]))]
+        return [self.module.register_forward_hook(lambda _, args, output: keep(output))]
+
+    def write(self, replace: Write) -> list[RemovableHandle]:
+        """Use `replace(activations)` in place of the activations."""
+        if self.at_input:
+            return [self.module.register_forward_pre_hook(lambda _, args: (replace(args[0]), *args[1:]))]
+        return [self.module.register_forward_hook(lambda _, args, output: replace(output))]
+
+
+@dataclass(frozen=True)
+class PatternTap:
+    """Attention weights, softmax(q k^T / sqrt(d_head)), computed from the projections' outputs.
+
+    The network itself goes on using its fused attention, which never forms them.
+    """
+
+    query: nn.Module
+    key: nn.Module
+    heads: int
+    causal: bool
+
+    def read(self, keep: Callable[[Tensor], None]) -> list[RemovableHandle]:
+        """Call `keep` with [B, heads, T_query, T_key] each time the key projection, which runs second, has run."""
+        query: Tensor | None = None
+
+        def hold(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> None:
+            nonlocal query
+            query = output
+
+        def finish(_module: nn.Module, _args: tuple[Any, ...], key: Tensor) -> None:
+            assert query is not None
+            keep(self._weights(query, key))
+
+        return [self.query.register_forward_hook(hold), self.key.register_forward_hook(finish)]
+
+    def _weights(self, query: Tensor, key: Tensor) -> Tensor:
+        q, k = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key))  # [B, heads, T, d_head]
+        scores = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
+        if self.causal:
+            scores = scores.masked_fill(scores.new_ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+        return scores.softmax(-1).to(query.dtype)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a clip and what is said in it."""
+
+    start: float
+    """Seconds from the start of the clip."""
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a model heard in a clip."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    """One for each window of the model."""
+    language: str | None
+    """Code of the language that was given or detected (`en`); None for a model of one language."""
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: ends a forward pass when everything asked for is there
+    pass
+
+
+class AudioModel(abc.ABC):
+    """An audio model with named sites. Get one from `freud.models.load`."""
+
+    name: str
+    """What `load` was called with; the last part of the path for a folder or a file."""
+    fingerprint: str
+    """Sixteen hex digits of the architecture and weights, the same from any file format and at any dtype."""
+    sites: dict[str, Site]
+    """By canonical name, in data-flow order."""
+    window_samples: int
+    """Samples at 16 kHz that one forward pass sees (Whisper: 480000)."""
+    frames_per_window: int
+    """Encoder frames of one window (Whisper: 1500)."""
+    n_mels: int
+    parameters: int
+    """Number of weights."""
+    device: torch.device
+    dtype: torch.dtype
+    random_weights: bool = False
+    """True for the stand-in for `nano` where no trained one is bundled: its features mean nothing."""
+    can_transcribe: bool = False
+
+    _taps: dict[str, Tap | PatternTap]
+
+    @abc.abstractmethod
+    def log_mel(self, samples: Sequence[np.ndarray]) -> Tensor:
+        """The model's input for windows of 16 kHz mono audio, padded with zeros: [B, n_mels, mel frames]."""
+
+    @abc.abstractmethod
+    def run(self, mel: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """One forward pass: the encoder's output [B, T, d_model], or the decoder's [B, L, d_model] with `tokens`."""
+
+    @abc.abstractmethod
+    def transcribe(self, audio: str | Path | np.ndarray, **options: Any) -> Transcript:
+        """What is said in a file, or in an array of 16 kHz mono samples."""
+
+    def select(self, patterns: Sequence[str]) -> list[Site]:
+        """The sites that match names, aliases or globs, in data-flow order; see `freud.models.sites.select`."""
+        return _sites.select(self.sites, patterns)
+
+    def site(self, site: str | Site) -> Site:
+        """The site of this model with the given name or alias.
+
+        Raises:
+            UnknownNameError: this model has no such site.
+        """
+        name = site.name if isinstance(site, Site) else site
+        return self.sites.get(name) or self.select([name])[0]
+
+    @contextlib.contextmanager
+    def hooked(
+        self, read: Sequence[str | Site] = (), write: Mapping[str, Write] | None = None, *, stop: bool = False
+    ) -> Iterator[dict[str, Tensor]]:
+        """Read and write sites in whatever the model runs inside the block; every hook is gone after it.
+
+        Args:
+            read: sites to keep. Each time one is computed the yielded dict gets it, by canonical name, as the rest
+                of the model sees it (after a write at the same site). Tensors are the network's own: do not change them.
+            write: for each site, a function from its activations [B, T, width] to their replacement, same shape.
+            stop: end the block at the moment the last of `read` is there; nothing after that runs.
+
+        Yields:
+            the activations read so far, by canonical name.
+
+        Raises:
+            UnknownNameError: there is no such site.
+            FreudError: a site cannot be written, or a replacement has another shape.
+        """
+        wanted = [self.site(site) for site in read]
+        writes = {self.site(name): function for name, function in (write or {}).items()}
+        captured: dict[str, Tensor] = {}
+        expected = len({site.name for site in wanted})
+
+        def keeper(name: str) -> Callable[[Tensor], None]:
+            def keep(activations: Tensor) -> None:
+                captured[name] = activations
+                if stop and len(captured) == expected:
+                    raise _Stop(captured)
+
+            return keep
+
+        handles: list[RemovableHandle] = []
+        try:
+            for site, function in writes.items():  # before the reads, which so see what was written
+                tap = self._taps[site.name]
+                if isinstance(tap, PatternTap):
+                    raise FreudError(f"site {site.name} is read-only; write {site.name.removesuffix('pattern')}heads instead")
+                handles += tap.write(_same_shape(site, function))
+            for name in dict.fromkeys(site.name for site in wanted):
+                handles += self._taps[name].read(keeper(name))
+            yield captured
+        except _Stop as reached:
+            if reached.args[0] is not captured:  # another `hooked` block around this one
+                raise
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def activations(
+        self, mel: Tensor, sites: Sequence[str | Site], *, tokens: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Activations at many sites from one forward pass, which ends right after the deepest of them.
+
+        Args:
+            mel: [B, n_mels, mel frames], as from `log_mel`.
+            sites: names, aliases or sites.
+            tokens: [B, L] token ids that the decoder is given (teacher forcing), for decoder sites only.
+
+        Returns:
+            by canonical name, in the order asked: [B, T, width] in the model's dtype on its device; patterns are
+            [B, heads, T_query, T_key]. T is `frames_per_window` in the encoder and L in the decoder.
+
+        Raises:
+            UnknownNameError: there is no such site.
+            FreudError: `mel` has the wrong shape, or a decoder site is asked without tokens.
+        """
+        names = list(dict.fromkeys(self.site(site).name for site in sites))
+        decoder = next((name for name in names if name.startswith("decoder.")), None)
+        if decoder and tokens is None:
+            raise FreudError(f"site {decoder} needs tokens=[batch, length], the text the decoder is given")
+        with torch.inference_mode(), self.hooked(read=names, stop=True) as captured:
+            if names:
+                self.run(mel, tokens if decoder else None)
+        return {name: captured[name] for name in names}
+
+    def describe(self) -> dict[str, Any]:
+        """What `freud models NAME` prints, as JSON values."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "parameters": self.parameters,
+            "window_seconds": self.window_samples / 16000,
+            "frames_per_window": self.frames_per_window,
+            "n_mels": self.n_mels,
+            "can_transcribe": self.can_transcribe,
+            "random_weights": self.random_weights,
+            "sites": [site.as_json() for site in self.sites.values()],
+        }
+
+
+def _same_shape(site: Site, function: Write) -> Write:
+    def checked(activations: Tensor) -> Tensor:
+        replacement = function(activations)
+        if replacement.shape != activations.shape:
+            raise FreudError(
+                f"the write at {site.name} returned {tuple(replacement.shape)} for {tuple(activations.shape)};"
+                " it must keep the shape"
+            )
+        return replacement.to(activations)
+
+    return checked

@@ -1,0 +1,152 @@
+"""Builds transformers' Whisper from a checkpoint's numbers, after checking every one of them.
+
+Weights go straight into an empty network, so nothing is ever left at a random start: a tensor that is missing or
+has the wrong shape is an error that names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from freud.errors import DamagedFileError
+from freud.models.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+
+_ENCODER = ("d_model", "num_mel_bins", "max_source_positions", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim")
+_DECODER = ("vocab_size", "max_target_positions", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim")
+
+NANO = {  # the shape of the stand-in for the bundled model
+    "model_type": "whisper",
+    "d_model": 192,
+    "num_mel_bins": 80,
+    "max_source_positions": 500,
+    "encoder_layers": 4,
+    "encoder_attention_heads": 3,
+    "encoder_ffn_dim": 768,
+    "vocab_size": 256,
+    "max_target_positions": 64,
+    "decoder_layers": 2,
+    "decoder_attention_heads": 3,
+    "decoder_ffn_dim": 768,
+}
+
+
+def checked_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The numbers that shape the network; the decoder's only if the checkpoint has a decoder.
+
+    Raises:
+        DamagedFileError: one is missing or cannot be.
+    """
+    names = _ENCODER + (_DECODER if _has_decoder(checkpoint) else ())
+    config = {name: checkpoint.config.get(name) for name in names}
+    for name, value in config.items():
+        if type(value) is not int or value < 1:
+            raise _damaged(checkpoint, f"its configuration has {name} = {str(value)[:40]}; expected a positive integer")
+    for half in ("encoder", "decoder") if _has_decoder(checkpoint) else ("encoder",):
+        heads, layers = config[f"{half}_attention_heads"], config[f"{half}_layers"]
+        if config["d_model"] % heads:
+            raise _damaged(checkpoint, f"its configuration has d_model = {config['d_model']} for {heads} {half} heads")
+        found = sum(name.startswith(f"{half}.layers.") and name.endswith(".fc1.weight") for name in checkpoint.weights)
+        if found != layers:  # before a network of that size is built
+            raise _damaged(checkpoint, f"it has the weights of {found} {half} blocks; its configuration says {layers}")
+    config["activation_function"] = checkpoint.config.get("activation_function", "gelu")
+    if config["activation_function"] not in {"gelu", "gelu_new", "relu", "silu"}:
+        raise _damaged(checkpoint, f"unknown activation_function {str(config['activation_function'])[:40]!r}")
+    return config
+
+
+def empty_network(config: dict[str, Any]) -> tuple[nn.Module, WhisperForConditionalGeneration | None]:
+    """The encoder, and the whole network around it if `config` has a decoder, without storage for weights."""
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder, WhisperForConditionalGeneration
+
+    with torch.device("meta"):
+        if "vocab_size" not in config:
+            return WhisperEncoder(_config(config)), None
+        network = WhisperForConditionalGeneration(_config(config))
+        return network.model.encoder, network
+
+
+def checked_weights(
+    checkpoint: Checkpoint, encoder: nn.Module, network: WhisperForConditionalGeneration | None
+) -> dict[str, Tensor]:
+    """The weights that the network needs and no others, by name; the output projection is the token embedding.
+
+    Raises:
+        DamagedFileError: one is missing, has the wrong shape, or is not made of floating-point numbers.
+    """
+    halves = {"encoder": encoder} if network is None else {"encoder": encoder, "decoder": network.model.decoder}
+    shapes = {f"{half}.{name}": w.shape for half, part in halves.items() for name, w in part.state_dict().items()}
+    if missing := [name for name in shapes if name not in checkpoint.weights]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise _damaged(checkpoint, f"it lacks the weights {missing[0]}{more}")
+    for name, shape in shapes.items():
+        tensor = checkpoint.weights[name]
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_floating_point():
+            raise _damaged(checkpoint, f"{name} is not a tensor of floating-point numbers")
+        if tensor.shape != shape:
+            raise _damaged(checkpoint, f"{name} has shape {list(tensor.shape)}; its configuration says {list(shape)}")
+    return {name: checkpoint.weights[name] for name in shapes}
+
+
+def fill(
+    encoder: nn.Module,
+    network: WhisperForConditionalGeneration | None,
+    weights: dict[str, Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Put the weights into an empty network, on the device and in the dtype, and make it ready for inference."""
+    weights = {name: tensor.to(device, dtype) for name, tensor in weights.items()}
+    if network is None:
+        encoder.load_state_dict({name.removeprefix("encoder."): w for name, w in weights.items()}, assign=True)
+    else:
+        network.model.load_state_dict(weights, assign=True)
+        network.proj_out.weight = network.model.decoder.embed_tokens.weight
+    (network or encoder).requires_grad_(False).eval()
+
+
+def random_checkpoint() -> Checkpoint:
+    """A checkpoint of the `NANO` shape with random weights, the same on every call."""
+    from transformers.models.whisper.modeling_whisper import WhisperModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = WhisperModel(_config(NANO)).state_dict()
+    return Checkpoint("nano", dict(NANO), weights)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings from transformers inside the block; they are written for those who program against it."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _config(numbers: dict[str, Any]) -> Any:
+    """Transformers' configuration. Only known numbers reach it: some of its other entries make it download code."""
+    from transformers.models.whisper.configuration_whisper import WhisperConfig
+
+    tokens: dict[str, Any] = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+    kept = {name: value for name, value in numbers.items() if name != "model_type"}
+    return WhisperConfig(**kept, **tokens, decoder_start_token_id=0, attn_implementation="sdpa")
+
+
+def _has_decoder(checkpoint: Checkpoint) -> bool:
+    return any(name.startswith("decoder.") for name in checkpoint.weights)
+
+
+def _damaged(checkpoint: Checkpoint, problem: str) -> DamagedFileError:
+    return DamagedFileError(f"{checkpoint.source}: {problem}; download or convert the model again")
