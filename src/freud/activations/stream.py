@@ -1,0 +1,224 @@
+"""Shuffled batches of frames for training, from a store or straight from the model.
+
+Both sources deal out *pools*: some hundred thousand frames drawn from places all over the corpus, shuffled in memory.
+A pool is a function of (seed, epoch, pool number) alone, so a stream resumes exactly from three integers and never
+holds more than one pool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from freud import audio
+from freud.activations.store import SiteActivations
+from freud.corpus import Corpus
+from freud.errors import FreudError
+
+if TYPE_CHECKING:
+    from freud.models import AudioModel
+
+POOL_BYTES = 256 * 2**20  # of float32 frames
+RUN = 128  # consecutive frames read together: 2.5 s of one clip
+
+
+class FrameSource(Protocol):
+    """Where frames come from: `StoredFrames` or `ModelFrames`."""
+
+    width: int
+    origin: dict[str, Any]
+    frames: int
+
+    def pools(self) -> int:
+        """Number of pools in an epoch."""
+        ...
+
+    def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
+        """One pool, [frames, width] float32, in no particular order; always the same for the same arguments."""
+        ...
+
+
+def split_clips(clip_ids: Sequence[str], validation: float, seed: int) -> tuple[list[str], list[str]]:
+    """Divide clips into training and validation parts, by a hash of their ids.
+
+    A clip stays on its side when others are added as far as the rounding allows; frames of one clip never land on
+    both sides.
+
+    Args:
+        clip_ids: all ids.
+        validation: share of the clips to hold out; at least one clip if it is above zero and there are two or more.
+        seed: another seed gives another division.
+    """
+    if not 0 <= validation < 1:
+        raise FreudError(f"validation {validation}: expected a share from 0 up to, not including, 1")
+    ranked = sorted(clip_ids, key=lambda clip: hashlib.sha256(f"{seed}:{clip}".encode()).digest())
+    held = 0 if validation == 0 or len(ranked) < 2 else max(1, round(validation * len(ranked)))
+    return sorted(ranked[held:]), sorted(ranked[:held])
+
+
+class StoredFrames:
+    """Frames of one site of a store, of all clips or of some."""
+
+    def __init__(self, activations: SiteActivations, clips: Sequence[str] | None = None) -> None:
+        self.activations = activations
+        self.width = activations.width
+        self.origin = activations.origin
+        pieces = activations.store.pieces
+        if clips is not None:
+            wanted = set(clips)
+            keep = np.array([clip in wanted for clip in activations.store.clip_ids], bool)
+            pieces = pieces[keep[pieces.clip]]
+        self.frames = int(pieces.rows.sum())
+        if not self.frames:
+            raise FreudError(f"{activations.store.path}: no frames of the clips asked for")
+        self.runs = _runs(pieces.shard, pieces.first_row, pieces.rows)
+        self.runs_per_pool = max(1, POOL_BYTES // (4 * self.width * RUN))
+
+    def pools(self) -> int:
+        return -(-len(self.runs) // self.runs_per_pool)
+
+    def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.runs))
+        chosen = self.runs[np.sort(order[number * self.runs_per_pool : (number + 1) * self.runs_per_pool])]
+        frames = torch.empty(int(chosen[:, 2].sum()), self.width)
+        at = 0
+        for shard in np.unique(chosen[:, 0]):
+            rows = self.activations.shard(int(shard))
+            for _, first, count in chosen[chosen[:, 0] == shard]:
+                frames[at : at + count] = rows[first : first + count]
+                at += count
+        return frames
+
+    def ordered(self, size: int = 4096) -> Iterator[torch.Tensor]:
+        """All frames once, in order, as [<= size, width] float32: for evaluation."""
+        for shard in np.unique(self.runs[:, 0]):
+            rows = self.activations.shard(int(shard))
+            runs = self.runs[self.runs[:, 0] == shard]
+            together = max(1, size // RUN)
+            for start in range(0, len(runs), together):
+                yield torch.cat([rows[first : first + count] for _, first, count in runs[start : start + together]]).float()
+
+
+def _runs(shard: np.ndarray, first_row: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Cut pieces into runs of at most RUN frames: [runs, (shard, first row, rows)]."""
+    parts = -(-rows // RUN)
+    piece = np.repeat(np.arange(len(rows)), parts)
+    start = (np.arange(len(piece)) - np.repeat(np.cumsum(parts) - parts, parts)) * RUN
+    return np.stack([shard[piece], first_row[piece] + start, np.minimum(RUN, rows[piece] - start)], axis=1)
+
+
+class ModelFrames:
+    """Frames of one site straight from the model: nothing is stored, and every epoch runs the model again."""
+
+    def __init__(
+        self, model: AudioModel, corpus: Corpus, site: str, clips: Sequence[str] | None = None, batch_size: int = 8
+    ) -> None:
+        (self.site,) = model.select([site])
+        self.model = model
+        self.corpus = corpus
+        self.batch_size = batch_size
+        self.width = self.site.width
+        self.origin = {
+            "model": model.name,
+            "model_fingerprint": model.fingerprint,
+            "random_weights": model.random_weights,
+            "site": self.site.name,
+        }
+        seconds = model.window_samples / audio.SAMPLE_RATE
+        wanted = None if clips is None else set(clips)
+        self.windows = [
+            (clip, start * seconds)
+            for clip in corpus
+            if wanted is None or clip.id in wanted
+            for start in range(max(1, int(np.ceil(clip.duration / seconds - 1e-6))))
+        ]
+        if not self.windows:
+            raise FreudError(f"{corpus.root}: no frames of the clips asked for")
+        self.windows_per_pool = max(1, POOL_BYTES // (4 * self.width * model.frames_per_window))
+        self.frames = sum(  # by the length each file claims
+            audio.valid_frames(round(min(seconds, clip.duration - start) * audio.SAMPLE_RATE))
+            for clip, start in self.windows
+        )
+        self.problems: dict[str, str] = {}  # clip name: why it could not be read
+
+    def only(self, clips: Sequence[str]) -> ModelFrames:
+        """The same source, of these clips alone."""
+        return ModelFrames(self.model, self.corpus, self.site.name, clips, self.batch_size)
+
+    def pools(self) -> int:
+        return -(-len(self.windows) // self.windows_per_pool)
+
+    def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.windows))
+        chosen = order[number * self.windows_per_pool : (number + 1) * self.windows_per_pool]
+        return torch.cat(list(self._frames([self.windows[i] for i in chosen])))
+
+    def ordered(self, size: int = 4096) -> Iterator[torch.Tensor]:
+        """All frames once, in order, [frames, width] float32: for evaluation."""
+        del size  # one batch of windows at a time
+        return self._frames(self.windows)
+
+    def _frames(self, windows: list[tuple[Any, float]]) -> Iterator[torch.Tensor]:
+        seconds = self.model.window_samples / audio.SAMPLE_RATE
+        for first in range(0, len(windows), self.batch_size):
+            samples = []
+            for clip, start in windows[first : first + self.batch_size]:
+                try:
+                    length = min(seconds, clip.duration - start)
+                    samples.append(audio.load(self.corpus.audio_path(clip), clip.offset + start, length))
+                except FreudError as error:
+                    self.problems[clip.name] = str(error)
+            if not samples:
+                continue
+            frames = self.model.activations(self.model.log_mel(samples), [self.site])[self.site.name]
+            yield torch.cat(
+                [frames[i, : audio.valid_frames(len(s))].to("cpu", torch.float32) for i, s in enumerate(samples)]
+            )
+
+
+class Position(NamedTuple):
+    """Where a stream stands: the batch that comes next."""
+
+    epoch: int = 0
+    pool: int = 0
+    batch: int = 0
+
+
+class Batches(NamedTuple):
+    """One batch and the position after it."""
+
+    frames: torch.Tensor  # [batch, width] float32
+    next: Position
+
+
+class Stream:
+    """An endless stream of shuffled batches that starts at any position.
+
+    The last frames of a pool that do not fill a batch are left out; other ones are, in the next epoch.
+    """
+
+    def __init__(self, source: FrameSource, batch_size: int, *, seed: int) -> None:
+        if batch_size < 1:
+            raise FreudError(f"batch_size {batch_size}: expected at least 1")
+        self.source = source
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def from_position(self, position: Position | Sequence[int] = Position()) -> Iterator[Batches]:  # noqa: B008
+        """Batches from `position` on, for ever."""
+        epoch, pool, batch = position
+        while True:
+            for number in range(pool, self.source.pools()):
+                frames = self.source.pool(self.seed, epoch, number)
+                order = torch.from_numpy(np.random.default_rng([self.seed, epoch, number]).permutation(len(frames)))
+                size = min(self.batch_size, len(frames))
+                count = len(frames) // size
+                for i in range(batch, count):
+                    following = Position(epoch, number, i + 1)
+                    yield Batches(frames[order[i * size : (i + 1) * size]], following)
+                batch = 0
+            epoch, pool = epoch + 1, 0

@@ -1,0 +1,86 @@
+"""The command line: one file a verb, each a thin call of the Python function of the same name.
+
+Only the verb that is asked for is imported, and each imports torch inside its function, so `freud --help` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+VERBS = {
+    "discover": "folder of audio in, searchable features out: all the stages below, in one command",
+    "corpus": "import a folder of audio, with its labels, as a corpus",
+    "models": "list models, or the sites of one",
+    "collect": "run a model over a corpus and store activations",
+    "train": "train a sparse autoencoder on a site",
+    "index": "index the neurons of a site, or the latents of an SAE",
+    "features": "list features with their statistics, show one, or rank those of a clip",
+    "search": "find the clips that drive a feature most",
+    "doctor": "check this machine, and the files of a result",
+}
+
+
+def usage() -> str:
+    """The text of `freud --help`."""
+    lines = [f"  {verb:<10}{what}" for verb, what in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: freud VERB ...    (freud VERB --help for its options)",
+            "",
+            "Find what an audio model has learned, hear and see it, and change it.",
+            "",
+            *lines,
+            "",
+            "  --version prints the version. Every verb takes --json for results that programs can read.",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits with 1 on an error the user can mend, 2 on wrong usage, 130 on Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(usage())
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        from freud.version import __version__
+
+        print(f"freud {__version__}")
+        return
+    verb = arguments[0]
+    if verb not in VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean `freud {near[0]}`?" if near else f"expected one of {', '.join(VERBS)}"
+        _fail(f"no verb {verb!r}; {hint}", 2)
+    # Progress bars and messages of the model library say nothing that a user of ours needs.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    import errno
+
+    import tyro
+
+    from freud.errors import FreudError
+
+    try:
+        command = importlib.import_module(f"freud.cli.{verb}").main
+        tyro.cli(command, prog=f"freud {verb}", args=arguments[1:], config=(tyro.conf.OmitArgPrefixes,))
+    except FreudError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; what is finished is kept, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `freud search ... | head` is no error
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+            raise
+        _fail(f"{error.filename or 'cannot write'}: {error.strerror}; finished work is kept", 1)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"freud: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,41 @@
+"""`freud models`: list models, or the sites of one."""
+
+from __future__ import annotations
+
+import tyro
+
+from freud.cli.options import Json
+from freud.cli.output import print_json, print_table
+
+
+def main(
+    name: tyro.conf.Positional[str | None] = None,
+    sites: tyro.conf.FlagCreatePairsOff[bool] = False,
+    json: Json = False,
+) -> None:
+    """List the models that have a short name, or describe one.
+
+    Args:
+        name: A short name, a folder in Hugging Face layout, an OpenAI .pt file, or a Hugging Face id.
+        sites: List its sites.
+        json: Print JSON.
+    """
+    from freud import models
+
+    if name is None:
+        rows = models.available()
+        if json:
+            print_json(rows)
+        else:
+            print_table(["name", "where"], [[row["name"], row["source"]] for row in rows])
+        return
+    facts = models.describe(name)
+    listed = facts.pop("sites")
+    if json:
+        print_json({**facts, **({"sites": listed} if sites else {})})
+        return
+    print_table(["model", name], [[key, value] for key, value in facts.items()])
+    if sites:
+        header = ["name", "width", "frames_per_second", "privileged", "writable", "alias"]
+        print()
+        print_table(["site", *header[1:]], [[site[key] for key in header] for site in listed])

@@ -1,0 +1,49 @@
+"""`freud search`: find the clips that drive a feature most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from freud.cli.options import Json
+from freud.cli.output import print_json, print_table
+
+
+def main(
+    result: tyro.conf.Positional[Path],
+    feature: int,
+    site: str | None = None,
+    basis: Literal["neurons", "latents"] | None = None,
+    top: int = 10,
+    min: float | None = None,
+    max: float | None = None,
+    absolute: tyro.conf.FlagCreatePairsOff[bool] = False,
+    json: Json = False,
+) -> None:
+    """Find the clips that drive a feature most, strongest first, with the time of the peak.
+
+    Args:
+        result: A folder written by `freud discover` or `freud index`.
+        feature: Number of the neuron or latent.
+        site: The site, where the folder has several.
+        basis: Neurons or latents; latents where there are any.
+        top: How many clips.
+        min: Only values of at least this.
+        max: Only values of at most this.
+        absolute: Rank by magnitude; with --max 0, the strongest negative activations.
+        json: Print JSON.
+    """
+    import freud
+
+    hits = freud.search(result, feature, site=site, basis=basis, top=top, min=min, max=max, absolute=absolute)
+    if json:
+        print_json(hits)
+    elif not hits:
+        print("no clip: the feature is never active within these limits")
+    else:
+        print_table(
+            ["rank", "value", "time", "clip", "speaker", "transcript or label"],
+            [[h.rank, h.value, f"{h.time:.2f} s", h.name, h.speaker, h.transcript or h.label] for h in hits],
+        )

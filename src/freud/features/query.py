@@ -1,0 +1,319 @@
+"""Exact queries on an index, through DuckDB on its Parquet files.
+
+The files are sorted by feature, so a query about one feature reads one or two row groups however large the index is.
+Ranking follows the published search: clips by the maximum of a feature, with optional limits on it; with "absolute",
+by the largest magnitude, with the limits on the signed value at that frame.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+
+from freud import artifacts
+from freud.activations import SiteActivations
+from freud.activations import read as read_activations
+from freud.artifacts import Artifact
+from freud.errors import DamagedFileError, FreudError, UnknownNameError
+
+KIND = "index"
+Sort = Literal["density", "max", "name", "feature"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A clip found by a search.
+
+    Attributes:
+        rank: from 1.
+        clip: id of the clip.
+        name: name of the clip, for people.
+        value: value of the feature at its peak.
+        frame: frame of the peak. time: its middle, in seconds from the start of the clip.
+        transcript, label, speaker: what the corpus knows of the clip, or None.
+    """
+
+    rank: int
+    clip: str
+    name: str
+    value: float
+    frame: int
+    time: float
+    transcript: str | None
+    label: str | None
+    speaker: str | None
+
+
+@dataclass(frozen=True)
+class ActiveFeature:
+    """A feature found on a clip: its largest magnitude there, and when."""
+
+    rank: int
+    feature: int
+    value: float
+    frame: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """A maximal run of frames in which a feature is active. Times in seconds from the start of the clip."""
+
+    clip: str
+    name: str
+    onset: float
+    offset: float
+    peak_time: float
+    peak: float
+
+
+class FeatureIndex:
+    """An open index. Safe to use from several threads."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
+        self.path = artifact.path
+        facts = artifact.manifest
+        self.site: str = facts["parameters"]["site"]
+        self.model: str = facts["parameters"]["model"]
+        self.basis: Literal["neurons", "latents"] = facts["parameters"]["basis"]
+        self.features: int = facts["features"]
+        self.frames: int = facts["frames"]
+        self.frames_per_second: float = facts["frames_per_second"]
+        self._database = duckdb.connect(":memory:")
+        self._database.execute("SET threads = 2; SET parquet_metadata_cache = true; SET enable_progress_bar = false")
+        self._local = threading.local()
+
+    @property
+    def bytes(self) -> int:
+        """Size of the index on disk."""
+        return sum(file["bytes"] for file in self.artifact.manifest["files"].values())
+
+    def sql(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run SQL over the views `features`, `peaks`, `events`, `clips` and, for latents, `postings`.
+
+        Raises:
+            DamagedFileError: a file of the index is cut short or altered.
+        """
+        try:
+            return self._cursor.execute(query, parameters or []).fetchall()
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise DamagedFileError(
+                f"{self.path}: cannot be read ({str(error).splitlines()[0]}); delete it and run `freud index` again"
+            ) from None
+
+    @property
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        if not hasattr(self._local, "cursor"):
+            self._views  # noqa: B018
+            self._local.cursor = self._database.cursor()
+        return self._local.cursor
+
+    @cached_property
+    def _views(self) -> list[str]:
+        names = [name.removesuffix(".parquet") for name in self.artifact.manifest["files"]]
+        for name in names:
+            path = str(self.artifact.file(f"{name}.parquet")).replace("'", "''")
+            self._database.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+        return names
+
+    def check(self, feature: int) -> None:
+        """Refuse a feature that does not exist.
+
+        Raises:
+            UnknownNameError: it does not; the message gives the range.
+        """
+        if not 0 <= feature < self.features:
+            raise UnknownNameError(f"feature {feature}: {self.site} has {self.basis} 0 to {self.features - 1}")
+
+    def top(
+        self, feature: int, n: int = 10, *, min: float | None = None, max: float | None = None, absolute: bool = False
+    ) -> list[Hit]:
+        """The clips that drive a feature most, strongest first; clips on which a latent is silent are not listed.
+
+        Args:
+            feature: which.
+            n: how many clips at most.
+            min, max: limits on the ranked value, inclusive.
+            absolute: rank by magnitude; the limits still apply to the signed value, so `max=0` finds the strongest
+                negative activations.
+
+        Raises:
+            UnknownNameError: no such feature.
+            FreudError: n below 1, or limits that exclude every value.
+        """
+        self.check(feature)
+        if n < 1:
+            raise FreudError(f"top {n}: expected at least 1")
+        if min is not None and max is not None and min > max:
+            raise FreudError(f"min {min:g} is above max {max:g}; no value lies between them")
+        negative = "-min > max" if absolute else "false"
+        rows = self.sql(
+            f"""
+            SELECT c.id, c.name, p.value, p.frame, c.transcript, c.class, c.speaker
+            FROM (
+                SELECT clip, CASE WHEN {negative} THEN min ELSE max END AS value,
+                       CASE WHEN {negative} THEN min_frame ELSE max_frame END AS frame
+                FROM peaks WHERE feature = ?
+            ) p JOIN clips c USING (clip)
+            WHERE p.value >= ? AND p.value <= ?
+            ORDER BY {"abs(p.value)" if absolute else "p.value"} DESC, p.clip
+            LIMIT ?
+            """,
+            [feature, -np.inf if min is None else min, np.inf if max is None else max, n],
+        )
+        return [
+            Hit(rank, clip, name, value, frame, self.time(frame), transcript, label, speaker)
+            for rank, (clip, name, value, frame, transcript, label, speaker) in enumerate(rows, 1)
+        ]
+
+    def time(self, frame: int) -> float:
+        """Middle of a frame, in seconds."""
+        return round((frame + 0.5) / self.frames_per_second, 4)
+
+    def clip_number(self, clip: str) -> int:
+        """The number that stands for a clip id in the tables.
+
+        Raises:
+            UnknownNameError: no such clip.
+        """
+        rows = self.sql("SELECT clip FROM clips WHERE id = ?", [clip])
+        if not rows:
+            raise UnknownNameError(f"clip {clip!r}: not in {self.path}; ids are in its clips.parquet")
+        return rows[0][0]
+
+    def trace(self, feature: int, clip: str) -> np.ndarray:
+        """The values of a feature on every frame of a clip, [frames] float32.
+
+        Raises:
+            UnknownNameError: no such feature or clip.
+            FreudError: the feature is a neuron and the stored activations are gone.
+        """
+        self.check(feature)
+        number = self.clip_number(clip)
+        if self.basis == "neurons":
+            return self._stored.clip(clip)[:, feature].numpy()
+        ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
+        values = np.zeros(length, np.float32)
+        active = self.sql("SELECT frame, value FROM postings WHERE feature = ? AND clip = ?", [feature, number])
+        for frame, value in active:
+            values[frame] = value
+        return values
+
+    def clip_features(
+        self, clip: str, n: int = 10, *, start: float | None = None, end: float | None = None
+    ) -> list[ActiveFeature]:
+        """The features with the largest magnitudes on a clip, or on the frames of a span of it.
+
+        Args:
+            clip: its id.
+            n: how many at most.
+            start, end: span in seconds; the whole clip if not given.
+
+        Raises:
+            UnknownNameError: no such clip.
+            FreudError: an empty span, or the features are neurons and the stored activations are gone.
+        """
+        number = self.clip_number(clip)
+        first = 0 if start is None else int(start * self.frames_per_second)
+        ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
+        last = length if end is None else min(length, int(np.ceil(end * self.frames_per_second)))
+        if not 0 <= first < last:
+            seconds = length / self.frames_per_second
+            raise FreudError(f"span {start}..{end} s: expected a span within the clip's 0..{seconds:.2f} s")
+        if self.basis == "neurons":
+            values = self._stored.clip(clip)[first:last].numpy()
+            frames = np.abs(values).argmax(0)
+            peaks = values[frames, np.arange(self.features)]
+            best = np.argsort(-np.abs(peaks), kind="stable")[:n]
+            rows = [(int(f), float(peaks[f]), first + int(frames[f])) for f in best]
+        else:
+            rows = self.sql(
+                """
+                SELECT feature, max(value) AS value, arg_max(frame, value) FROM postings
+                WHERE clip = ? AND frame >= ? AND frame < ? GROUP BY feature ORDER BY value DESC, feature LIMIT ?
+                """,
+                [number, first, last, n],
+            )
+        return [
+            ActiveFeature(rank, feature, value, frame, self.time(frame))
+            for rank, (feature, value, frame) in enumerate(rows, 1)
+        ]
+
+    def events(self, feature: int, n: int = 10) -> list[Event]:
+        """The strongest events of a feature.
+
+        Raises:
+            UnknownNameError: no such feature.
+        """
+        self.check(feature)
+        rows = self.sql(
+            """
+            SELECT c.id, c.name, onset, "offset", peak_frame, peak FROM events JOIN clips c USING (clip)
+            WHERE feature = ? ORDER BY abs(peak) DESC, events.clip, onset LIMIT ?
+            """,
+            [feature, n],
+        )
+        rate = self.frames_per_second
+        return [
+            Event(clip, name, onset / rate, offset / rate, self.time(frame), peak)
+            for clip, name, onset, offset, frame, peak in rows
+        ]
+
+    def statistics(self, feature: int) -> dict[str, Any]:
+        """The row of the `features` table: counts, mean, extremes, thresholds and histogram.
+
+        Raises:
+            UnknownNameError: no such feature.
+        """
+        self.check(feature)
+        return self._features("WHERE feature = ?", [feature])[0]
+
+    def table(self, *, sort: Sort = "density", n: int | None = None, dead: bool = False) -> list[dict[str, Any]]:
+        """Rows of the `features` table, without histograms, largest first (names and numbers: smallest first).
+
+        Args:
+            sort: column to sort by.
+            n: how many at most.
+            dead: include features that were never active.
+        """
+        order = {"density": "density DESC", "max": "max DESC", "name": "name NULLS LAST", "feature": "feature"}
+        if sort not in order:
+            raise FreudError(f"sort {sort!r}: expected one of {', '.join(order)}")
+        where = "" if dead else "WHERE NOT dead"
+        limit = "" if n is None else f"LIMIT {int(n)}"
+        return self._features(f"{where} ORDER BY {order[sort]}, feature {limit}", [], leave_out="EXCLUDE (histogram)")
+
+    def count_dead(self) -> int:
+        """Number of features never active on any indexed frame."""
+        return self.sql("SELECT count(*) FROM features WHERE dead")[0][0]
+
+    def _features(self, clause: str, parameters: list[Any], leave_out: str = "") -> list[dict[str, Any]]:
+        rows = self.sql(f"SELECT * {leave_out} FROM features {clause}", parameters)
+        names = [row[0] for row in self.sql(f"DESCRIBE SELECT * {leave_out} FROM features")]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    @cached_property
+    def _stored(self) -> SiteActivations:
+        recorded = self.artifact.manifest["store"]
+        beside = (self.path / recorded["beside"]).resolve()
+        path = beside if beside.is_dir() else Path(recorded["path"])
+        activations = read_activations(path)
+        if activations.manifest["fingerprint"] != self.artifact.manifest["parameters"]["activations"]:
+            raise FreudError(f"{path}: not the activations that {self.path} was made from; run `freud index` again")
+        return activations[self.site]
+
+
+def read(path: Path | str) -> FeatureIndex:
+    """Open a folder written by `index`.
+
+    Raises:
+        FreudError: there is no finished index at `path`.
+    """
+    return FeatureIndex(artifacts.read(path, KIND))
