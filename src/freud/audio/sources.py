@@ -1,6 +1,6 @@
 """An open audio file, read by libsndfile or by FFmpeg: its rate, its channels, and its blocks of samples.
 
-libsndfile is fast and exact, so it is asked first; FFmpeg (through PyAV) reads what it does not know. Both hide
+libsndfile is fast and exact, so it is asked first; FFmpeg (through PyAV) reads the others. Both hide
 cut files in their own ways (a shortened length, a log line, silence); here those become an `AudioError`.
 """
 

@@ -1,0 +1,95 @@
+"""A table that lists the recordings: a .csv or .tsv file, or a folder with a `manifest.csv`.
+
+Columns: `path` (relative to the table), and if present `transcript`, `class` or `label`, `speaker`, `split`,
+`segments` (label files beside the recording, separated by semicolons), and `offset` and `duration` in seconds
+for clips that are parts of a file. Other columns are ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from freud.corpus.layouts.plan import Item, Plan, rows
+from freud.corpus.sidecars import Sidecar, beside
+from freud.corpus.tree import Source
+from freud.errors import FreudError
+
+MANIFEST = "manifest.csv"
+
+
+def matches(source: Source) -> bool:
+    """A table with the column `path`, or a folder with a manifest.csv."""
+    if source.file is None:
+        return (source.root / MANIFEST).is_file()
+    if not source.file.lower().endswith((".csv", ".tsv")):
+        return False
+    with open(source.root / source.file, "rb") as table:
+        return not table.read(200).lstrip(b"\xef\xbb\xbf").startswith(b"#")  # AudioSet's tables start so
+
+
+def plan(source: Source) -> Plan:
+    """Every row is a clip.
+
+    Raises:
+        FreudError: the table cannot be read, lacks the column `path`, or has a row that makes no sense.
+    """
+    table = source.file or MANIFEST
+    items, listed = [], False
+    for line, row in rows(source.root / table, {"path"}):
+        where = f"{table} line {line}"
+        if not row["path"]:
+            raise FreudError(f"{source.root / table}: line {line}: no path")
+        path = _below(source.root, row["path"])
+        listed = "segments" in row
+        offset, duration = _times(row, source.root / table, line)
+        items.append(
+            Item(
+                path,
+                transcript=row.get("transcript") or None,
+                label=row.get("class") or row.get("label") or None,
+                speaker=row.get("speaker") or None,
+                split=row.get("split") or None,
+                offset=offset,
+                duration=duration,
+                sidecars=_named(path, row.get("segments", "")),
+                where=where,
+            )
+        )
+    if not listed:
+        found = beside(source.root, {item.path: None for item in items})
+        items = [Item(**{**vars(item), "sidecars": found.get(item.path, ())}) for item in items]
+    return Plan(items, tables=[table])
+
+
+def _below(root: Path, path: str) -> str:
+    """A path as the corpus keeps it: relative to the root if it lies below it."""
+    path = path.replace("\\", "/") if os.sep == "\\" else path
+    normal = os.path.normpath(root / path)
+    relative = os.path.relpath(normal, root)
+    return Path(normal).as_posix() if relative.startswith("..") else Path(relative).as_posix()
+
+
+def _times(row: dict[str, str], table: Path, line: int) -> tuple[float, float | None]:
+    """Offset and duration; a duration without an offset column only describes the file and is not a cut."""
+    if "offset" not in row:
+        return 0.0, None
+    try:
+        offset = float(row["offset"] or 0)
+        duration = float(row["duration"]) if row.get("duration") else None
+        if not (offset >= 0 and (duration is None or duration > 0)):
+            raise ValueError
+    except ValueError:
+        given = f"{row['offset']!r} and {row.get('duration', '')!r}"
+        raise FreudError(f"{table}: line {line}: offset and duration must be seconds, not {given}") from None
+    return offset, duration
+
+
+def _named(path: str, names: str) -> tuple[Sidecar, ...]:
+    """The label files that the column `segments` names."""
+    folder, stem = PurePosixPath(path).parent, PurePosixPath(path).stem
+    found = []
+    for name in filter(None, (part.strip() for part in names.split(";"))):
+        middle = PurePosixPath(name).stem.removeprefix(stem).strip(".")
+        found.append(Sidecar(str(folder / name), middle or None))
+    return tuple(found)
