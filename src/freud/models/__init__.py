@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from freud.models.base import AudioModel, Segment, Transcript
     from freud.models.loading import describe, load
 
-_LAZY = {"AudioModel": "base", "Segment": "base", "Transcript": "base", "load": "loading", "describe": "loading"}
+_LAZY = {
+    "AudioModel": "base",
+    "Segment": "base",
+    "Transcript": "base",
+    "load": "loading",
+    "describe": "loading",
+}
 
 __all__ = ["AudioModel", "Segment", "Site", "Transcript", "available", "describe", "load"]
 

@@ -73,10 +73,14 @@ class PatternTap:
         return [self.query.register_forward_hook(hold), self.key.register_forward_hook(finish)]
 
     def _weights(self, query: Tensor, key: Tensor) -> Tensor:
-        q, k = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key))  # [B, heads, T, d_head]
+        q, k = (
+            x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key)
+        )  # [B, heads, T, d_head]
         scores = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
         if self.causal:
-            scores = scores.masked_fill(scores.new_ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+            scores = scores.masked_fill(
+                scores.new_ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf
+            )
         return scores.softmax(-1).to(query.dtype)
 
 
@@ -191,7 +195,9 @@ class AudioModel(abc.ABC):
             for site, function in writes.items():  # before the reads, which so see what was written
                 tap = self._taps[site.name]
                 if isinstance(tap, PatternTap):
-                    raise FreudError(f"site {site.name} is read-only; write {site.name.removesuffix('pattern')}heads instead")
+                    raise FreudError(
+                        f"site {site.name} is read-only; write {site.name.removesuffix('pattern')}heads instead"
+                    )
                 handles += tap.write(_same_shape(site, function))
             for name in dict.fromkeys(site.name for site in wanted):
                 handles += self._taps[name].read(keeper(name))

@@ -72,7 +72,9 @@ def _weight_files(folder: Path) -> list[Path]:
         index = folder / f"{single}.index.json"
         if index.is_file():
             names = _read_json(index).get("weight_map")
-            if not isinstance(names, dict) or not all(re.fullmatch(r"[\w.-]+", str(n)) for n in names.values()):
+            if not isinstance(names, dict) or not all(
+                re.fullmatch(r"[\w.-]+", str(n)) for n in names.values()
+            ):
                 raise DamagedFileError(f"{index}: has no valid weight_map; download the model again")
             files = [folder / name for name in sorted(set(names.values()))]
             if absent := [file.name for file in files if not file.is_file()]:
@@ -87,7 +89,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{path}: not valid JSON ({one_line(error)}); download the model again") from None
+        raise DamagedFileError(
+            f"{path}: not valid JSON ({one_line(error)}); download the model again"
+        ) from None
     if not isinstance(value, dict):
         raise DamagedFileError(f"{path}: expected a JSON object; download the model again")
     return value
@@ -100,7 +104,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
+        raise DamagedFileError(
+            f"{path}: cut short or altered ({one_line(error)}); download it again"
+        ) from None
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
@@ -109,10 +115,14 @@ def _read_torch(path: Path) -> dict[str, Any]:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower():
-            raise DamagedFileError(f"{path}: holds code, not only tensors; refused, use a safetensors file") from None
+            raise DamagedFileError(
+                f"{path}: holds code, not only tensors; refused, use a safetensors file"
+            ) from None
         raise DamagedFileError(f"{path}: not a PyTorch checkpoint; download it again") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, struct.error) as error:
-        raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
+        raise DamagedFileError(
+            f"{path}: cut short or altered ({one_line(error)}); download it again"
+        ) from None
     if not isinstance(value, dict):
         raise DamagedFileError(f"{path}: expected a dict of tensors, found {type(value).__name__}")
     return value
@@ -186,32 +196,41 @@ def _openai_config(dims: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_SMALL = ["config.json", "generation_config.json", "tokenizer.json"]
+
+
 def download(repo: str) -> Path:
     """The folder of a Hugging Face model, downloaded into the hub's cache unless it is there.
 
     The variable HF_ENDPOINT names another server; HF_HUB_OFFLINE=1 uses the cache only.
 
     Raises:
-        UnknownNameError: the hub has no such model.
-        FreudError: the hub cannot be reached, or the model has no weights that can be read safely.
+        UnknownNameError: the hub has no such public model.
+        FreudError: the hub cannot be reached.
     """
-    import httpx
+    folder = _snapshot(
+        repo, [*_SMALL, SAFETENSORS, f"{SAFETENSORS}.index.json", "model-?????-of-?????.safetensors"]
+    )
+    return folder if any(folder.glob("*.safetensors")) else _snapshot(repo, [*_SMALL, PICKLED])
+
+
+def download_tokenizer(repo: str) -> Path:
+    """The `tokenizer.json` of a Hugging Face model; errors as of `download`."""
+    return _snapshot(repo, ["tokenizer.json"]) / "tokenizer.json"
+
+
+def _snapshot(repo: str, files: list[str]) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    small = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"]
-    wanted = [*small, SAFETENSORS, f"{SAFETENSORS}.index.json", "model-?????-of-?????.safetensors"]
     try:
-        folder = Path(snapshot_download(repo, endpoint=endpoint, allow_patterns=wanted))
-        if not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(repo, endpoint=endpoint, allow_patterns=[*small, PICKLED]))
+        return Path(snapshot_download(repo, endpoint=endpoint, allow_patterns=files))
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
         raise UnknownNameError(f"{endpoint} has no public model {repo!r}; check its id") from None
-    except (errors.HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except Exception as error:  # besides its own errors, those of whichever HTTP library it uses
         raise FreudError(
             f"cannot download {repo} from {endpoint} ({one_line(error)}); check the network, or give a local folder"
         ) from None
-    return folder
 
 
 def fingerprint(config: dict[str, Any], weights: dict[str, Tensor]) -> str:

@@ -12,12 +12,12 @@ from freud.errors import FreudError
 from freud.models import catalog, checkpoints
 from freud.models.base import AudioModel
 
-FAMILIES = {"whisper": "freud.models.whisper"}  # modules with a function build(checkpoint, name, device, dtype)
+FAMILIES = {
+    "whisper": "freud.models.whisper"
+}  # modules with a function build(checkpoint, name, device, dtype)
 
 
-def load(
-    name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> AudioModel:
+def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> AudioModel:
     """Load a model.
 
     Args:

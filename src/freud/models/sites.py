@@ -62,7 +62,8 @@ def select(sites: Mapping[str, Site], patterns: Sequence[str]) -> list[Site]:
 
 def _matches(site: Site, pattern: str) -> bool:
     wanted = pattern.split(".")
-    for name in (site.name, site.alias, site.alias.removeprefix("model.")):
+    names = [site.name, site.alias, site.alias.removeprefix("model.")] if site.alias else [site.name]
+    for name in names:
         parts = name.split(".")
         if len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted)):
             return True

@@ -59,21 +59,40 @@ class WhisperModel(AudioModel):
         """Name the sites of the encoder or decoder, in the order in which they are computed."""
         rate = ENCODER_RATE if half == "encoder" else None
         path = f"model.{half}.layers"
-        first = 0 if half == "encoder" else len(self.encoder.layers) + 1  # the decoder's blocks come after ln_post
+        first = (
+            0 if half == "encoder" else len(self.encoder.layers) + 1
+        )  # the decoder's blocks come after ln_post
         for number, layer in enumerate(stack.layers):
             depth, block, alias = first + number, f"{half}.blocks.{number}", f"{path}.{number}"
-            self._add_attention(f"{block}.attn", f"{alias}.self_attn", layer.self_attn, half == "decoder", rate, rate, depth)
+            self._add_attention(
+                f"{block}.attn", f"{alias}.self_attn", layer.self_attn, half == "decoder", rate, rate, depth
+            )
             if half == "decoder":
                 audio = ENCODER_RATE  # keys and values of cross-attention are made from encoder frames
                 self._add_attention(
-                    f"{block}.cross_attn", f"{alias}.encoder_attn", layer.encoder_attn, False, rate, audio, depth
+                    f"{block}.cross_attn",
+                    f"{alias}.encoder_attn",
+                    layer.encoder_attn,
+                    False,
+                    rate,
+                    audio,
+                    depth,
                 )
-            self._add(f"{block}.mlp.1", f"{alias}.activation_fn", Tap(layer.activation_fn), layer.fc1.out_features, rate, depth)
+            self._add(
+                f"{block}.mlp.1",
+                f"{alias}.activation_fn",
+                Tap(layer.activation_fn),
+                layer.fc1.out_features,
+                rate,
+                depth,
+            )
             self._add(f"{block}.mlp", f"{alias}.fc2", Tap(layer.fc2), layer.fc2.out_features, rate, depth)
             self._add(block, alias, Tap(layer), layer.fc2.out_features, rate, depth)
         norm = "encoder.ln_post" if half == "encoder" else "decoder.ln"
         tap = Tap(stack.layer_norm)
-        self._add(norm, f"model.{half}.layer_norm", tap, stack.config.d_model, rate, first + len(stack.layers))
+        self._add(
+            norm, f"model.{half}.layer_norm", tap, stack.config.d_model, rate, first + len(stack.layers)
+        )
 
     def _add_attention(
         self,
@@ -91,7 +110,9 @@ class WhisperModel(AudioModel):
         self._add(f"{name}.key", f"{alias}.k_proj", Tap(k), width, key_rate, depth)
         self._add(f"{name}.value", f"{alias}.v_proj", Tap(v), width, key_rate, depth)
         self._add(f"{name}.pattern", "", PatternTap(q, k, heads, causal), heads, query_rate, depth)
-        self._add(f"{name}.heads", f"{alias}.out_proj.input", Tap(out, at_input=True), width, query_rate, depth)
+        self._add(
+            f"{name}.heads", f"{alias}.out_proj.input", Tap(out, at_input=True), width, query_rate, depth
+        )
         self._add(name, alias, Tap(out), width, query_rate, depth)
 
     def _add(
@@ -126,7 +147,9 @@ class WhisperModel(AudioModel):
         padded = torch.zeros(len(samples), self.window_samples)
         for row, window in zip(padded, samples, strict=True):
             if len(window) > self.window_samples:
-                raise FreudError(f"{len(window)} samples do not fit a window of {self.window_samples}; cut them first")
+                raise FreudError(
+                    f"{len(window)} samples do not fit a window of {self.window_samples}; cut them first"
+                )
             row[: len(window)] = torch.as_tensor(window, dtype=torch.float32)
         return log_mel(padded, self.n_mels).to(self.device, self.dtype)
 
@@ -138,7 +161,9 @@ class WhisperModel(AudioModel):
         """
         expected = (self.n_mels, 2 * self.frames_per_window)
         if mel.ndim != 3 or tuple(mel.shape[1:]) != expected:
-            raise FreudError(f"{self.name} takes mel of shape [batch, {expected[0]}, {expected[1]}], not {list(mel.shape)}")
+            raise FreudError(
+                f"{self.name} takes mel of shape [batch, {expected[0]}, {expected[1]}], not {list(mel.shape)}"
+            )
         if tokens is not None:
             tokens = self._check_tokens(tokens, len(mel))
         encoded: Tensor = self.encoder(mel.to(self.device, self.dtype)).last_hidden_state
@@ -174,7 +199,9 @@ class WhisperModel(AudioModel):
 
     def _whole(self, verb: str) -> WhisperForConditionalGeneration:
         if self.network is None:
-            raise FreudError(f"{self.name} has only an encoder and cannot {verb}; load a whole checkpoint, such as tiny")
+            raise FreudError(
+                f"{self.name} has only an encoder and cannot {verb}; load a whole checkpoint, such as tiny"
+            )
         return self.network
 
     def transcribe(

@@ -19,8 +19,21 @@ from freud.models.checkpoints import Checkpoint
 if TYPE_CHECKING:
     from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
 
-_ENCODER = ("d_model", "num_mel_bins", "max_source_positions", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim")
-_DECODER = ("vocab_size", "max_target_positions", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim")
+_ENCODER = (
+    "d_model",
+    "num_mel_bins",
+    "max_source_positions",
+    "encoder_layers",
+    "encoder_attention_heads",
+    "encoder_ffn_dim",
+)
+_DECODER = (
+    "vocab_size",
+    "max_target_positions",
+    "decoder_layers",
+    "decoder_attention_heads",
+    "decoder_ffn_dim",
+)
 
 NANO = {  # the shape of the stand-in for the bundled model
     "model_type": "whisper",
@@ -48,14 +61,22 @@ def checked_config(checkpoint: Checkpoint) -> dict[str, Any]:
     config = {name: checkpoint.config.get(name) for name in names}
     for name, value in config.items():
         if type(value) is not int or value < 1:
-            raise _damaged(checkpoint, f"its configuration has {name} = {str(value)[:40]}; expected a positive integer")
+            raise _damaged(
+                checkpoint, f"its configuration has {name} = {str(value)[:40]}; expected a positive integer"
+            )
     for half in ("encoder", "decoder") if _has_decoder(checkpoint) else ("encoder",):
         heads, layers = config[f"{half}_attention_heads"], config[f"{half}_layers"]
         if config["d_model"] % heads:
-            raise _damaged(checkpoint, f"its configuration has d_model = {config['d_model']} for {heads} {half} heads")
-        found = sum(name.startswith(f"{half}.layers.") and name.endswith(".fc1.weight") for name in checkpoint.weights)
+            raise _damaged(
+                checkpoint, f"its configuration has d_model = {config['d_model']} for {heads} {half} heads"
+            )
+        found = sum(
+            name.startswith(f"{half}.layers.") and name.endswith(".fc1.weight") for name in checkpoint.weights
+        )
         if found != layers:  # before a network of that size is built
-            raise _damaged(checkpoint, f"it has the weights of {found} {half} blocks; its configuration says {layers}")
+            raise _damaged(
+                checkpoint, f"it has the weights of {found} {half} blocks; its configuration says {layers}"
+            )
     config["activation_function"] = checkpoint.config.get("activation_function", "gelu")
     if config["activation_function"] not in {"gelu", "gelu_new", "relu", "silu"}:
         raise _damaged(checkpoint, f"unknown activation_function {str(config['activation_function'])[:40]!r}")
@@ -81,8 +102,12 @@ def checked_weights(
     Raises:
         DamagedFileError: one is missing, has the wrong shape, or is not made of floating-point numbers.
     """
-    halves = {"encoder": encoder} if network is None else {"encoder": encoder, "decoder": network.model.decoder}
-    shapes = {f"{half}.{name}": w.shape for half, part in halves.items() for name, w in part.state_dict().items()}
+    halves = (
+        {"encoder": encoder} if network is None else {"encoder": encoder, "decoder": network.model.decoder}
+    )
+    shapes = {
+        f"{half}.{name}": w.shape for half, part in halves.items() for name, w in part.state_dict().items()
+    }
     if missing := [name for name in shapes if name not in checkpoint.weights]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise _damaged(checkpoint, f"it lacks the weights {missing[0]}{more}")
@@ -91,7 +116,9 @@ def checked_weights(
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_floating_point():
             raise _damaged(checkpoint, f"{name} is not a tensor of floating-point numbers")
         if tensor.shape != shape:
-            raise _damaged(checkpoint, f"{name} has shape {list(tensor.shape)}; its configuration says {list(shape)}")
+            raise _damaged(
+                checkpoint, f"{name} has shape {list(tensor.shape)}; its configuration says {list(shape)}"
+            )
     return {name: checkpoint.weights[name] for name in shapes}
 
 
@@ -105,7 +132,9 @@ def fill(
     """Put the weights into an empty network, on the device and in the dtype, and make it ready for inference."""
     weights = {name: tensor.to(device, dtype) for name, tensor in weights.items()}
     if network is None:
-        encoder.load_state_dict({name.removeprefix("encoder."): w for name, w in weights.items()}, assign=True)
+        encoder.load_state_dict(
+            {name.removeprefix("encoder."): w for name, w in weights.items()}, assign=True
+        )
     else:
         network.model.load_state_dict(weights, assign=True)
         network.proj_out.weight = network.model.decoder.embed_tokens.weight
