@@ -67,7 +67,9 @@ def test_a_star_is_one_part_of_a_name(model: AudioModel) -> None:
     assert names(model.select(["encoder.blocks.*"])) == blocks
     assert names(model.select(["*.blocks.0"])) == ["encoder.blocks.0", "decoder.blocks.0"]
     assert names(model.select(["encoder.blocks.*.mlp.1"])) == [f"{block}.mlp.1" for block in blocks]
-    assert names(model.select(["encoder.blocks.[12].attn.k?y"])) == [f"{block}.attn.key" for block in blocks[1:]]
+    assert names(model.select(["encoder.blocks.[12].attn.k?y"])) == [
+        f"{block}.attn.key" for block in blocks[1:]
+    ]
 
 
 def test_selection_is_in_data_flow_order_without_repeats(model: AudioModel) -> None:

@@ -229,6 +229,8 @@ class WhisperModel(AudioModel):
         from freud.models.whisper_text import transcribe
 
         self._whole("transcribe")
+        if self.random_weights:
+            raise FreudError(f"{self.name} has random weights in this build and cannot transcribe; load tiny")
         return transcribe(self, audio, language, task, max_new_tokens, num_beams)
 
 

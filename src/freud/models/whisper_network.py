@@ -34,6 +34,7 @@ _DECODER = (
     "decoder_attention_heads",
     "decoder_ffn_dim",
 )
+_LARGEST = 1 << 20  # of any size in a configuration; the vocabulary's is the largest in use, 51866
 
 NANO = {  # the shape of the stand-in for the bundled model
     "model_type": "whisper",
@@ -60,10 +61,8 @@ def checked_config(checkpoint: Checkpoint) -> dict[str, Any]:
     names = _ENCODER + (_DECODER if _has_decoder(checkpoint) else ())
     config = {name: checkpoint.config.get(name) for name in names}
     for name, value in config.items():
-        if type(value) is not int or value < 1:
-            raise _damaged(
-                checkpoint, f"its configuration has {name} = {str(value)[:40]}; expected a positive integer"
-            )
+        if type(value) is not int or not 0 < value <= _LARGEST:
+            raise _damaged(checkpoint, f"its configuration has {name} = {str(value)[:40]}; expected a size")
     for half in ("encoder", "decoder") if _has_decoder(checkpoint) else ("encoder",):
         heads, layers = config[f"{half}_attention_heads"], config[f"{half}_layers"]
         if config["d_model"] % heads:

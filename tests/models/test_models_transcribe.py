@@ -1,0 +1,207 @@
+"""Transcription against openai-whisper's greedy decoding with the same weights; windows, languages and errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import whisper.decoding
+
+import freud.models
+from freud.errors import DamagedFileError, FreudError, UnknownNameError
+from freud.models import whisper_text, whisper_tokens
+
+MULTILINGUAL, ENGLISH, LARGE_V3 = 51865, 51864, 51866
+
+
+@pytest.fixture(scope="session", params=[MULTILINGUAL, ENGLISH, LARGE_V3])
+def pair(request: pytest.FixtureRequest, make_openai: Callable[..., tuple[Any, Path]]) -> tuple[Any, Any]:
+    """openai-whisper's model and ours, with the same weights, for each of OpenAI's vocabularies."""
+    reference, path = make_openai(n_vocab=request.param)
+    return reference, freud.models.load(str(path))
+
+
+@pytest.fixture(scope="session")
+def multilingual(make_openai: Callable[..., tuple[Any, Path]]) -> Any:
+    return freud.models.load(str(make_openai(n_vocab=MULTILINGUAL)[1]))
+
+
+def noise(seconds: float, seed: int = 7) -> np.ndarray:
+    samples = np.random.default_rng(seed).normal(size=round(16000 * seconds))
+    return (0.1 * samples * np.sin(np.arange(len(samples)) / 3000)).astype(np.float32)
+
+
+def test_greedy_tokens_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> None:
+    reference, model = pair
+    mel = torch.randn(3, 80, 200, generator=torch.Generator().manual_seed(8)) / 2
+    multilingual = reference.is_multilingual
+    options = whisper.decoding.DecodingOptions(
+        language="de" if multilingual else "en", without_timestamps=True, sample_len=20, fp16=False
+    )
+    theirs = [result.tokens for result in whisper.decoding.decode(reference, mel, options)]
+    config = whisper_tokens.generation_config(model.checkpoint)
+    marks = {"language": "<|de|>", "task": "transcribe"} if multilingual else {}
+    ours = whisper_text.generate(model, mel, config, max_new_tokens=20, num_beams=1, **marks)
+    assert ours == theirs
+    assert len({tuple(tokens) for tokens in ours}) == 3, (
+        "the windows sound the same, so this test proves nothing"
+    )
+
+
+def test_text_and_language_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> None:
+    reference, model = pair
+    samples = noise(1.5)
+    ours = model.transcribe(samples, max_new_tokens=20)
+    mel = model.log_mel([samples])
+    options = whisper.decoding.DecodingOptions(without_timestamps=True, sample_len=20, fp16=False)
+    theirs = whisper.decoding.decode(reference, mel, options)[0]
+    assert ours.text == theirs.text.strip()
+    assert ours.text
+    assert ours.language == (theirs.language if reference.is_multilingual else None)
+
+
+def test_long_audio_goes_window_by_window(multilingual: Any, tmp_path: Path) -> None:
+    samples = noise(9 * 2 + 0.7)  # windows of two seconds, in more than one batch
+    samples = np.clip(samples, -1, 1)
+    soundfile.write(tmp_path / "long.wav", samples, 16000, subtype="FLOAT")
+    whole = multilingual.transcribe(tmp_path / "long.wav", language="german", max_new_tokens=6)
+    assert [(s.start, s.end) for s in whole.segments][:2] == [(0.0, 2.0), (2.0, 4.0)]
+    assert (whole.segments[-1].start, whole.segments[-1].end) == (18.0, 18.7)
+    assert whole.text == " ".join(segment.text for segment in whole.segments)
+    assert whole.language == "de"
+    part = multilingual.transcribe(samples[4 * 16000 : 6 * 16000], language="de", max_new_tokens=6)
+    assert part.segments[0].text == whole.segments[2].text
+    assert whole == multilingual.transcribe(samples, language="de", max_new_tokens=6)
+
+
+def test_the_default_length_fits_the_decoder(multilingual: Any) -> None:
+    assert multilingual.transcribe(noise(1), language="en").text
+
+
+def test_beam_search_and_translation_run(multilingual: Any) -> None:
+    plain = multilingual.transcribe(noise(1), language="en", max_new_tokens=8)
+    beams = multilingual.transcribe(noise(1), language="en", max_new_tokens=8, num_beams=3)
+    translated = multilingual.transcribe(noise(1), language="en", max_new_tokens=8, task="translate")
+    assert plain.text
+    assert translated.text != plain.text
+    assert beams.text
+
+
+def test_a_write_is_heard_in_the_transcript(multilingual: Any) -> None:
+    def transcribe() -> str:
+        return multilingual.transcribe(noise(1), language="en", max_new_tokens=8).text
+
+    before = transcribe()
+    with multilingual.hooked(write={"encoder.blocks.1": torch.zeros_like}):
+        assert transcribe() != before
+    with multilingual.hooked(
+        write={"encoder.blocks.1": lambda x: x, "decoder.blocks.0.cross_attn.key": lambda x: x}
+    ):
+        assert transcribe() == before
+    assert transcribe() == before
+
+
+def test_unknown_languages_and_tasks(pair: tuple[Any, Any]) -> None:
+    reference, model = pair
+    for options in ({"language": "klingon"}, {"task": "sing"}):
+        with pytest.raises(FreudError) as caught:
+            model.transcribe(noise(0.5), **options)
+        assert "\n" not in str(caught.value)
+        if reference.is_multilingual:
+            assert isinstance(caught.value, UnknownNameError)
+            assert next(iter(options.values())) in str(caught.value)
+        else:
+            assert "only transcribes English" in str(caught.value)
+
+
+def test_bad_audio_is_one_line(multilingual: Any, tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("not audio")
+    for audio in (tmp_path / "text.wav", tmp_path / "absent.wav", np.array([0.0, np.nan]), np.zeros(0)):
+        with pytest.raises(FreudError) as caught:
+            multilingual.transcribe(audio)
+        assert "\n" not in str(caught.value)
+
+
+def test_log_mel_pads_and_refuses_to_cut(multilingual: Any) -> None:
+    samples = noise(1)
+    mel = multilingual.log_mel([samples, np.pad(samples, (0, 16000))])
+    assert mel.shape == (2, 80, 200)
+    assert torch.equal(mel[0], mel[1])
+    with pytest.raises(FreudError, match="32001 samples do not fit a window of 32000"):
+        multilingual.log_mel([np.zeros(32001, np.float32)])
+
+
+def small_vocabulary_folder(model: Any, folder: Path) -> Path:
+    """A folder with its own tokenizer of one token a letter, and its own steering tokens."""
+    from tokenizers import Tokenizer, decoders, models
+
+    model.network.save_pretrained(folder)
+    tokenizer = Tokenizer(
+        models.WordLevel({chr(97 + i % 26) * (1 + i // 26): i for i in range(490)}, unk_token="a")
+    )
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([f"<|{i}|>" for i in range(490, 500)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    steering = {"decoder_start_token_id": 491, "eos_token_id": 490, "pad_token_id": 490, "max_length": 400}
+    (folder / "generation_config.json").write_text(json.dumps(steering))
+    return folder
+
+
+def test_a_folder_with_a_vocabulary_of_its_own(model: Any, tmp_path: Path) -> None:
+    mine = freud.models.load(str(small_vocabulary_folder(model, tmp_path / "own")))
+    heard = mine.transcribe(noise(1))
+    assert heard.text.replace(" ", "").isalpha()
+    assert heard.language is None
+
+
+def test_what_transcription_lacks_is_named(model: Any, tmp_path: Path) -> None:
+    folder = small_vocabulary_folder(model, tmp_path / "own")
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(DamagedFileError, match="not a tokenizer"):
+        freud.models.load(str(folder)).transcribe(noise(1))
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(FreudError, match=r"has no tokenizer\.json, which transcription needs"):
+        freud.models.load(str(folder)).transcribe(noise(1))
+
+
+def test_openai_file_without_the_package_or_network(
+    multilingual: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(FreudError, match="cannot download openai/whisper-tiny from"):
+        multilingual.transcribe(noise(1))
+
+
+@pytest.mark.parametrize("size", [MULTILINGUAL, ENGLISH, LARGE_V3])
+def test_steering_tokens_of_openai_vocabularies(size: int) -> None:
+    tokenizer = whisper.tokenizer.get_tokenizer(
+        size != ENGLISH, num_languages=100 if size == LARGE_V3 else 99, language="en", task="transcribe"
+    )
+    ours = whisper_tokens._openai_steering(size)
+    assert ours["decoder_start_token_id"] == tokenizer.sot
+    assert ours["eos_token_id"] == tokenizer.eot
+    assert ours["no_timestamps_token_id"] == tokenizer.no_timestamps
+    assert ours["prev_sot_token_id"] == tokenizer.sot_prev
+    special = {
+        tokenizer.transcribe,
+        tokenizer.translate,
+        tokenizer.sot,
+        tokenizer.sot_prev,
+        tokenizer.sot_lm,
+        tokenizer.no_speech,
+    }
+    assert set(ours["suppress_tokens"]) == {*tokenizer.non_speech_tokens, *special}
+    assert ours["begin_suppress_tokens"] == [*tokenizer.encode(" "), tokenizer.eot]
+    if size != ENGLISH:
+        assert ours["task_to_id"] == {"transcribe": tokenizer.transcribe, "translate": tokenizer.translate}
+        codes = [name.strip("<|>") for name in ours["lang_to_id"]]
+        assert codes == list(tokenizer.all_language_codes)
+        assert list(ours["lang_to_id"].values()) == list(tokenizer.all_language_tokens)
