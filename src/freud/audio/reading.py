@@ -9,9 +9,12 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import numpy as np
@@ -113,6 +116,8 @@ def load(path: str | PathLike[str], offset: float = 0.0, duration: float | None 
 def decode(data: bytes | BinaryIO, name: str) -> np.ndarray:
     """Decode a file held in memory (an upload, a recording): the same samples as `load` of that file.
 
+    It goes through a temporary file, because libsndfile reads some files differently from memory.
+
     Args:
         data: the file's bytes, or a binary file object.
         name: what to call it in error messages; it is never opened.
@@ -123,9 +128,12 @@ def decode(data: bytes | BinaryIO, name: str) -> np.ndarray:
     Raises:
         AudioError: as `stream`.
     """
-    if not isinstance(data, bytes):
-        data = data.read()
-    return np.concatenate(list(_stream(io.BytesIO(data), name, 0.0, None)))
+    suffix = PurePath(name).suffix.lower()
+    with tempfile.TemporaryDirectory(prefix="freud-") as folder:
+        path = Path(folder, "upload" + (suffix if suffix in AUDIO_SUFFIXES else ""))
+        with path.open("wb") as file:
+            shutil.copyfileobj(io.BytesIO(data) if isinstance(data, bytes) else data, file)
+        return np.concatenate(list(_stream(path, name, 0.0, None)))
 
 
 def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -157,10 +165,10 @@ def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 # ---- from source to samples
 
 
-def _stream(file: File, name: str, offset: float, duration: float | None) -> Iterator[np.ndarray]:
+def _stream(path: File, name: str, offset: float, duration: float | None) -> Iterator[np.ndarray]:
     if not (math.isfinite(offset) and offset >= 0 and (duration is None or duration > 0)):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: times must be positive")
-    with open_source(file, name) as source:
+    with open_source(path, name) as source:
         first = round(offset * source.rate)
         wanted = None if duration is None else round(duration * source.rate)
         clip = _checked(_clip(source, first, wanted), source.rate, name, offset)

@@ -25,7 +25,7 @@ _BLOCK_SECONDS = 10
 _BLOCK_VALUES = 1 << 22  # samples times channels in a block, at most: 16 MB as float32
 _LONGEST = 1 << 48  # libsndfile gives 2**63 - 1 for "length unknown"
 
-File = str | PathLike[str] | io.BytesIO
+File = str | PathLike[str]
 
 
 class AudioError(FreudError):
@@ -33,26 +33,33 @@ class AudioError(FreudError):
 
 
 @contextlib.contextmanager
-def open_source(file: File, name: str) -> Iterator[SoundFile | Container]:
+def open_source(path: File, name: str) -> Iterator[SoundFile | Container]:
     """Open with libsndfile, or with FFmpeg where that cannot be done or cannot be trusted with the length."""
-    _refuse_empty(file, name)
-    sound = _soundfile(file)
-    if sound is not None:
-        with sound:
-            if 0 < sound.frames < _LONGEST and not (sound.format == "MP3" and not _mp3_says_length(file)):
-                yield SoundFile(sound, file, name)
-                return
-    with _raw(file) as raw:
-        yield from _open_container(raw, name)
-
-
-def _soundfile(file: File) -> soundfile.SoundFile | None:
-    """Open with libsndfile, if it knows the format."""
-    if isinstance(file, io.BytesIO):
-        file.seek(0)
     try:
-        return soundfile.SoundFile(file if isinstance(file, io.BytesIO) else os.fspath(file))
-    except (soundfile.SoundFileError, TypeError, ValueError):
+        with open(path, "rb") as raw:
+            if os.fstat(raw.fileno()).st_size == 0:
+                raise AudioError(f"{name}: the file is empty")
+            sound = _soundfile(raw)
+            if sound is not None:
+                with sound:
+                    if 0 < sound.frames < _LONGEST and not (
+                        sound.format == "MP3" and not _mp3_says_length(path)
+                    ):
+                        yield SoundFile(sound, path, name)
+                        return
+            raw.seek(0)
+            yield from _open_container(raw, name)
+    except FileNotFoundError:
+        raise AudioError(f"{name}: no such file") from None
+    except OSError as error:
+        raise AudioError(f"{name}: cannot be read: {(error.strerror or 'input error').lower()}") from None
+
+
+def _soundfile(raw: BinaryIO) -> soundfile.SoundFile | None:
+    """Open with libsndfile, if it knows the content; it is not told the suffix, by which it would guess."""
+    try:
+        return soundfile.SoundFile(raw.fileno(), closefd=False)
+    except soundfile.SoundFileError:
         return None
 
 
@@ -73,8 +80,8 @@ def _open_container(raw: BinaryIO, name: str) -> Iterator[Container]:
 class SoundFile:
     """A file open in libsndfile, which knows its exact length."""
 
-    def __init__(self, sound: soundfile.SoundFile, file: File, name: str) -> None:
-        self.sound, self.file, self.name = sound, file, name
+    def __init__(self, sound: soundfile.SoundFile, path: File, name: str) -> None:
+        self.sound, self.path, self.name = sound, path, name
         self.rate, self.channels = sound.samplerate, sound.channels
         self._refuse_cut()
 
@@ -117,11 +124,12 @@ class SoundFile:
 
     def _find_end(self) -> None:
         """Read a file whose end could not be reached, for the error that says where it ends."""
-        sound = _soundfile(self.file)
-        if sound is not None:
-            with sound:
-                for _ in SoundFile(sound, self.file, self.name).blocks():
-                    pass
+        with open(self.path, "rb") as raw:
+            sound = _soundfile(raw)
+            if sound is not None:
+                with sound:
+                    for _ in SoundFile(sound, self.path, self.name).blocks():
+                        pass
 
     def _refuse_cut(self) -> None:
         """libsndfile shortens a wav or aiff that ends early and only logs it; of Ogg it says nothing."""
@@ -133,7 +141,7 @@ class SoundFile:
             ):  # larger: written by a program that could not seek back
                 seconds = self.sound.frames / self.rate
                 raise _cut_short(self.name, seconds, seconds * int(stated) / int(present))
-        if self.sound.format == "OGG" and not _ends_with_ogg_page(self.file):
+        if self.sound.format == "OGG" and not _ends_with_ogg_page(self.path):
             seconds = self.sound.frames / self.rate
             raise AudioError(f"{self.name}: ends within a page, after {seconds:.1f} s: the file is cut short")
 
@@ -144,6 +152,8 @@ class Container:
     def __init__(self, container, name: str) -> None:
         self.container, self.name = container, name
         self.audio = container.streams.audio[0]
+        if self.audio.codec_context is None:
+            raise AudioError(f"{name}: its audio is in a coding that cannot be read")
         self.rate, self.channels = self.audio.rate, self.audio.channels
         if not self.rate or not self.channels:
             raise AudioError(f"{name}: does not say its sample rate; it may be cut short")
@@ -207,34 +217,9 @@ def _cut_short(name: str, present: float, stated: float) -> AudioError:
     return AudioError(f"{name}: ends after {present:.1f} s of {stated:.1f} s: the file is cut short")
 
 
-def _refuse_empty(file: File, name: str) -> None:
-    try:
-        if isinstance(file, io.BytesIO):
-            size = len(file.getbuffer())
-        else:
-            with open(file, "rb") as opened:
-                size = os.fstat(opened.fileno()).st_size
-    except FileNotFoundError:
-        raise AudioError(f"{name}: no such file") from None
-    except OSError as error:
-        raise AudioError(f"{name}: cannot be read: {(error.strerror or 'input error').lower()}") from None
-    if size == 0:
-        raise AudioError(f"{name}: the file is empty")
-
-
-@contextlib.contextmanager
-def _raw(file: File) -> Iterator[BinaryIO]:
-    """The bytes of a file, leaving an object in memory where it was."""
-    if isinstance(file, io.BytesIO):
-        yield io.BytesIO(file.getbuffer())
-    else:
-        with open(file, "rb") as opened:
-            yield opened
-
-
-def _mp3_says_length(file: File) -> bool:
+def _mp3_says_length(path: File) -> bool:
     """Whether an MP3 has a Xing, Info or VBRI header; without one libsndfile only guesses its length."""
-    with _raw(file) as raw:
+    with open(path, "rb") as raw:
         head = raw.read(10)
         if head[:3] == b"ID3":  # a tag, with its size in four groups of seven bits
             raw.seek(
@@ -247,9 +232,9 @@ def _mp3_says_length(file: File) -> bool:
     return any(word in frame for word in (b"Xing", b"Info", b"VBRI"))
 
 
-def _ends_with_ogg_page(file: File) -> bool:
+def _ends_with_ogg_page(path: File) -> bool:
     """Whether the last Ogg page is whole: a 27-byte header, a table of segment sizes, the segments."""
-    with _raw(file) as raw:
+    with open(path, "rb") as raw:
         size = raw.seek(0, io.SEEK_END)
         raw.seek(max(0, size - 65_536))  # a page has at most 65 307 bytes
         tail = raw.read()

@@ -1,7 +1,7 @@
 """Label files beside recordings: transcripts, tab-separated intervals, HTK labels and Praat TextGrids.
 
 A file belongs to the recording whose stem it has: `a.txt`, `a.lab`, `a.TextGrid`, `a.tsv`, or with a tier's
-name `a.words.tsv`. One that cannot be read is a `FreudError` with the line at fault; the caller keeps the clip.
+name `a.words.tsv`. One that cannot be read is a `FreudError` that names the line; the caller keeps the clip.
 """
 
 from __future__ import annotations

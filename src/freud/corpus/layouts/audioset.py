@@ -1,4 +1,4 @@
-"""AudioSet: tables of segments (`# YTID, start_seconds, end_seconds, positive_labels`) and files named by YTID.
+"""AudioSet: tables of segments (`# YTID, start_seconds, end_seconds, positive_labels`), files named by YTID.
 
 The recordings are the segments, already cut, as AudioSet's downloaders write them: `YTID.wav`, `YYTID.wav` or
 `YTID_30000.flac`. With `class_labels_indices.csv` the labels get their names; several are joined with "; ".

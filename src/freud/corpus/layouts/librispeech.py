@@ -17,7 +17,7 @@ _TRANSCRIPTS = re.compile(r"(?:^|/)(\d+)-(\d+)\.trans\.txt$")
 
 
 def matches(source: Source) -> bool:
-    """A folder with a file like 84-121123.trans.txt, or whose recordings are all named like 84-121123-0001."""
+    """A folder with a file like 84-121123.trans.txt, or whose recordings are all named so."""
     if source.file is not None:
         return False
     if any(_TRANSCRIPTS.search(name) for name in source.files):
