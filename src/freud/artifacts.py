@@ -42,8 +42,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-            raise FreudError(f"{path}: cannot write: {error.strerror}; free some room or choose another --out") from None
+        if isinstance(error, OSError) and error.errno in {
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EROFS,
+        }:
+            raise FreudError(
+                f"{path}: cannot write: {error.strerror}; free some room or choose another --out"
+            ) from None
         raise
 
 
@@ -137,7 +144,9 @@ def read(path: Path | str, kind: str) -> Artifact:
         raise FreudError(f"{path}: has no {MANIFEST}; expected a folder written by `freud {kind}`")
     manifest = read_json(path / MANIFEST)
     if manifest.get("kind") != kind:
-        raise FreudError(f"{path}: was written by `freud {manifest.get('kind')}`; expected one written by `freud {kind}`")
+        raise FreudError(
+            f"{path}: was written by `freud {manifest.get('kind')}`; expected one written by `freud {kind}`"
+        )
     return Artifact(path, manifest)
 
 
@@ -158,7 +167,9 @@ def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifac
         if found.get("kind") != kind:
             raise FreudError(f"{path}: holds a result of `freud {found.get('kind')}`; choose another --out")
         if found["parameters"] != wanted:
-            changed = sorted(k for k in wanted.keys() | found["parameters"] if wanted.get(k) != found["parameters"].get(k))
+            changed = sorted(
+                k for k in wanted.keys() | found["parameters"] if wanted.get(k) != found["parameters"].get(k)
+            )
             raise FreudError(
                 f"{path}: was written with other settings ({', '.join(changed)}); choose another --out or delete it"
             )
@@ -179,7 +190,9 @@ def finish(path: Path | str, kind: str, parameters: Mapping[str, Any], files: li
     `facts` are what the stage found out (counts, statistics, problems); they must be JSON values.
     """
     path = Path(path)
-    listed = {name: {"bytes": (path / name).stat().st_size, "sha256": file_sha256(path / name)} for name in sorted(files)}
+    listed = {
+        name: {"bytes": (path / name).stat().st_size, "sha256": file_sha256(path / name)} for name in sorted(files)
+    }
     manifest = {
         "kind": kind,
         "freud": __version__,

@@ -206,7 +206,9 @@ def open_index(path: Path | str, site: str | None = None, basis: Basis | None = 
     if site is None and len(names) == 1:
         site = names[0]
     if site not in names:
-        raise UnknownNameError(f"{path}: {'give a site' if site is None else f'no site {site!r}'}; it has {', '.join(names)}")
+        raise UnknownNameError(
+            f"{path}: {'give a site' if site is None else f'no site {site!r}'}; it has {', '.join(names)}"
+        )
     bases = [kind for name, kind in found if name == site]
     if basis is None:
         basis = "latents" if "latents" in bases else "neurons"
@@ -254,9 +256,17 @@ def doctor(path: Path | str | None = None) -> list[Check]:
     checks = [
         Check("freud", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
         Check("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores"),
-        Check("gpu", True, torch.cuda.get_device_name() if torch.cuda.is_available() else "none; runs on the CPU"),
+        Check(
+            "gpu",
+            True,
+            torch.cuda.get_device_name() if torch.cuda.is_available() else "none; runs on the CPU",
+        ),
         Check("transformers", True, transformers.__version__),
-        Check("audio", True, f"soundfile {soundfile.__version__} ({soundfile.__libsndfile_version__}), PyAV {av.__version__}"),
+        Check(
+            "audio",
+            True,
+            f"soundfile {soundfile.__version__} ({soundfile.__libsndfile_version__}), PyAV {av.__version__}",
+        ),
         Check("duckdb", True, duckdb.__version__),
     ]
     where = Path(path) if path is not None else Path.cwd()

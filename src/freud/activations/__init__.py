@@ -6,14 +6,23 @@ wrote, memory-mapped; `StoredFrames` and `ModelFrames` are the two sources that 
 
 from freud.activations.collect import collect
 from freud.activations.store import Activations, Pieces, SiteActivations, read
-from freud.activations.stream import Batches, FrameSource, ModelFrames, StoredFrames, Stream, split_clips
+from freud.activations.stream import (
+    Batch,
+    FrameSource,
+    ModelFrames,
+    Position,
+    StoredFrames,
+    Stream,
+    split_clips,
+)
 
 __all__ = [
     "Activations",
-    "Batches",
+    "Batch",
     "FrameSource",
     "ModelFrames",
     "Pieces",
+    "Position",
     "SiteActivations",
     "StoredFrames",
     "Stream",

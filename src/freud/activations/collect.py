@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,13 +124,10 @@ class _Batch:
     valid: list[int]  # valid frames of each window
 
 
-def _batches(
-    model: AudioModel, corpus: Corpus, size: int, start: tuple[int, int], writer: _Writer
-) -> Iterator[_Batch]:
+def _batches(model: AudioModel, corpus: Corpus, size: int, start: tuple[int, int], writer: _Writer) -> Iterator[_Batch]:
     """Batches from (clip, window) `start` on. Ends a batch early where the writer will end the shard."""
     pending: list[tuple[int, int, np.ndarray]] = []
-    for index in range(start[0], len(corpus)):
-        clip = corpus[index]
+    for index, clip in enumerate(islice(corpus, start[0], None), start[0]):
         try:
             for window, (_, samples) in enumerate(
                 audio.windows(corpus.audio_path(clip), model.window_samples, clip.offset, clip.duration)
@@ -245,9 +244,13 @@ class _Writer:
         if torch.isfinite(stored).all():
             return
         if not torch.isfinite(norms).all():
-            raise FreudError(f"{name}: the model gives values that are not finite on clip {batch.clip}; check its weights")
+            raise FreudError(
+                f"{name}: the model gives values that are not finite on clip {batch.clip}; check its weights"
+            )
         dtype = str(self.dtype).removeprefix("torch.")
-        raise FreudError(f"{name}: a value of {float(self.peaks[name].max()):.4g} is too large for {dtype}; use --dtype bfloat16")
+        raise FreudError(
+            f"{name}: a value of {float(self.peaks[name].max()):.4g} is too large for {dtype}; use --dtype bfloat16"
+        )
 
     def write(self, after: tuple[int, int]) -> None:
         """Close the open shard; `after` is the (clip, window) at which the next one starts."""
@@ -277,11 +280,16 @@ class _Writer:
     def close(self) -> None:
         """Write what is left."""
         if self.rows or self.pending_problems:
-            self.write(after=(np.iinfo(np.int64).max.item(), 0))
+            self.write(after=(sys.maxsize, 0))
 
 
 def _finish(
-    out: Path, parameters: dict[str, Any], model: AudioModel, corpus: Corpus, sites: list[Site], writer: _Writer
+    out: Path,
+    parameters: dict[str, Any],
+    model: AudioModel,
+    corpus: Corpus,
+    sites: list[Site],
+    writer: _Writer,
 ) -> artifacts.Artifact:
     columns: dict[str, list[int]] = {name: [] for name in ("clip", "shard", "first_row", "rows", "first_frame")}
     for shard, header in enumerate(writer.headers):
@@ -290,7 +298,9 @@ def _finish(
             if row and columns["clip"][-1] == clip:  # the next window of the same clip lengthens its piece
                 columns["rows"][-1] += valid
             else:
-                for name, value in zip(columns, (clip, shard, row, valid, window * model.frames_per_window), strict=True):
+                for name, value in zip(
+                    columns, (clip, shard, row, valid, window * model.frames_per_window), strict=True
+                ):
                     columns[name].append(value)
             row += valid
     with artifacts.replacing(out / "clips.parquet") as temporary:
@@ -299,7 +309,11 @@ def _finish(
         pq.write_table(pa.table({"id": [clip.id for clip in corpus]}), temporary)
     path = corpus.path
     facts: dict[str, Any] = {
-        "model": {"model": model.name, "model_fingerprint": model.fingerprint, "random_weights": model.random_weights},
+        "model": {
+            "model": model.name,
+            "model_fingerprint": model.fingerprint,
+            "random_weights": model.random_weights,
+        },
         "corpus": {
             "path": None if path is None else str(path.resolve()),
             "beside": None if path is None else os.path.relpath(path.resolve(), out.resolve().parent),

@@ -43,7 +43,11 @@ class Pieces:
 
     def __getitem__(self, which: np.ndarray | slice) -> Pieces:
         return Pieces(
-            self.clip[which], self.shard[which], self.first_row[which], self.rows[which], self.first_frame[which]
+            self.clip[which],
+            self.shard[which],
+            self.first_row[which],
+            self.rows[which],
+            self.first_frame[which],
         )
 
 
@@ -117,7 +121,7 @@ class SiteActivations:
         self.width: int = facts["width"]
         self.frames_per_second: float = facts["frames_per_second"]
         self.privileged: bool = facts["privileged"]
-        self.norm: dict[str, float] = facts["norm"]
+        self.norm: dict[str, Any] = facts["norm"]
 
     @property
     def frames(self) -> int:

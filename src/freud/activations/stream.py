@@ -24,14 +24,27 @@ if TYPE_CHECKING:
 
 POOL_BYTES = 256 * 2**20  # of float32 frames
 RUN = 128  # consecutive frames read together: 2.5 s of one clip
+RUNS_TOGETHER = 32  # in one block of `ordered`
 
 
 class FrameSource(Protocol):
-    """Where frames come from: `StoredFrames` or `ModelFrames`."""
+    """Where frames come from: `StoredFrames` or `ModelFrames`.
+
+    Attributes:
+        width: length of a frame. frames: how many there are (from a model: by the length each file claims).
+        clips: ids of the clips they are of.
+        origin: model, its fingerprint, and site. fingerprint: of the data they come from.
+    """
 
     width: int
-    origin: dict[str, Any]
     frames: int
+    clips: list[str]
+    origin: dict[str, Any]
+    fingerprint: str
+
+    def only(self, clips: Sequence[str]) -> FrameSource:
+        """The same source, of these clips alone."""
+        ...
 
     def pools(self) -> int:
         """Number of pools in an epoch."""
@@ -39,6 +52,10 @@ class FrameSource(Protocol):
 
     def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
         """One pool, [frames, width] float32, in no particular order; always the same for the same arguments."""
+        ...
+
+    def ordered(self) -> Iterator[torch.Tensor]:
+        """All frames once, in order, in blocks [frames, width] float32: for evaluation."""
         ...
 
 
@@ -67,16 +84,22 @@ class StoredFrames:
         self.activations = activations
         self.width = activations.width
         self.origin = activations.origin
+        self.fingerprint: str = activations.store.manifest["fingerprint"]
         pieces = activations.store.pieces
+        ids = activations.store.clip_ids
         if clips is not None:
             wanted = set(clips)
-            keep = np.array([clip in wanted for clip in activations.store.clip_ids], bool)
+            keep = np.array([clip in wanted for clip in ids], bool)
             pieces = pieces[keep[pieces.clip]]
+        self.clips = [ids[clip] for clip in np.unique(pieces.clip)]
         self.frames = int(pieces.rows.sum())
         if not self.frames:
             raise FreudError(f"{activations.store.path}: no frames of the clips asked for")
         self.runs = _runs(pieces.shard, pieces.first_row, pieces.rows)
         self.runs_per_pool = max(1, POOL_BYTES // (4 * self.width * RUN))
+
+    def only(self, clips: Sequence[str]) -> StoredFrames:
+        return StoredFrames(self.activations, clips)
 
     def pools(self) -> int:
         return -(-len(self.runs) // self.runs_per_pool)
@@ -93,14 +116,13 @@ class StoredFrames:
                 at += count
         return frames
 
-    def ordered(self, size: int = 4096) -> Iterator[torch.Tensor]:
-        """All frames once, in order, as [<= size, width] float32: for evaluation."""
+    def ordered(self) -> Iterator[torch.Tensor]:
         for shard in np.unique(self.runs[:, 0]):
             rows = self.activations.shard(int(shard))
             runs = self.runs[self.runs[:, 0] == shard]
-            together = max(1, size // RUN)
-            for start in range(0, len(runs), together):
-                yield torch.cat([rows[first : first + count] for _, first, count in runs[start : start + together]]).float()
+            for start in range(0, len(runs), RUNS_TOGETHER):
+                block = runs[start : start + RUNS_TOGETHER]
+                yield torch.cat([rows[first : first + count] for _, first, count in block]).float()
 
 
 def _runs(shard: np.ndarray, first_row: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -115,7 +137,12 @@ class ModelFrames:
     """Frames of one site straight from the model: nothing is stored, and every epoch runs the model again."""
 
     def __init__(
-        self, model: AudioModel, corpus: Corpus, site: str, clips: Sequence[str] | None = None, batch_size: int = 8
+        self,
+        model: AudioModel,
+        corpus: Corpus,
+        site: str,
+        clips: Sequence[str] | None = None,
+        batch_size: int = 8,
     ) -> None:
         (self.site,) = model.select([site])
         self.model = model
@@ -128,6 +155,7 @@ class ModelFrames:
             "random_weights": model.random_weights,
             "site": self.site.name,
         }
+        self.fingerprint = corpus.fingerprint
         seconds = model.window_samples / audio.SAMPLE_RATE
         wanted = None if clips is None else set(clips)
         self.windows = [
@@ -138,6 +166,7 @@ class ModelFrames:
         ]
         if not self.windows:
             raise FreudError(f"{corpus.root}: no frames of the clips asked for")
+        self.clips = list(dict.fromkeys(clip.id for clip, _ in self.windows))
         self.windows_per_pool = max(1, POOL_BYTES // (4 * self.width * model.frames_per_window))
         self.frames = sum(  # by the length each file claims
             audio.valid_frames(round(min(seconds, clip.duration - start) * audio.SAMPLE_RATE))
@@ -146,7 +175,6 @@ class ModelFrames:
         self.problems: dict[str, str] = {}  # clip name: why it could not be read
 
     def only(self, clips: Sequence[str]) -> ModelFrames:
-        """The same source, of these clips alone."""
         return ModelFrames(self.model, self.corpus, self.site.name, clips, self.batch_size)
 
     def pools(self) -> int:
@@ -157,9 +185,7 @@ class ModelFrames:
         chosen = order[number * self.windows_per_pool : (number + 1) * self.windows_per_pool]
         return torch.cat(list(self._frames([self.windows[i] for i in chosen])))
 
-    def ordered(self, size: int = 4096) -> Iterator[torch.Tensor]:
-        """All frames once, in order, [frames, width] float32: for evaluation."""
-        del size  # one batch of windows at a time
+    def ordered(self) -> Iterator[torch.Tensor]:
         return self._frames(self.windows)
 
     def _frames(self, windows: list[tuple[Any, float]]) -> Iterator[torch.Tensor]:
@@ -188,7 +214,7 @@ class Position(NamedTuple):
     batch: int = 0
 
 
-class Batches(NamedTuple):
+class Batch(NamedTuple):
     """One batch and the position after it."""
 
     frames: torch.Tensor  # [batch, width] float32
@@ -208,7 +234,7 @@ class Stream:
         self.batch_size = batch_size
         self.seed = seed
 
-    def from_position(self, position: Position | Sequence[int] = Position()) -> Iterator[Batches]:  # noqa: B008
+    def from_position(self, position: Position | Sequence[int] = Position()) -> Iterator[Batch]:  # noqa: B008
         """Batches from `position` on, for ever."""
         epoch, pool, batch = position
         while True:
@@ -219,6 +245,6 @@ class Stream:
                 count = len(frames) // size
                 for i in range(batch, count):
                     following = Position(epoch, number, i + 1)
-                    yield Batches(frames[order[i * size : (i + 1) * size]], following)
+                    yield Batch(frames[order[i * size : (i + 1) * size]], following)
                 batch = 0
             epoch, pool = epoch + 1, 0

@@ -42,5 +42,14 @@ def main(
     rows = []
     for name in store.sites:
         norm = store[name].norm
-        rows.append([name, store[name].width, norm["median"], norm["max"], norm["massive_frames"], len(norm["massive_coordinates"])])
+        rows.append(
+            [
+                name,
+                store[name].width,
+                norm["median"],
+                norm["max"],
+                norm["massive_frames"],
+                len(norm["massive_coordinates"]),
+            ]
+        )
     print_table(["site", "width", "median norm", "max norm", "massive frames", "massive coordinates"], rows)

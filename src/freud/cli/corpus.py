@@ -43,7 +43,9 @@ def main(
         print_json(facts)
         return
     say_problems(corpus.problems)
-    rows = [[name, ", ".join(value) if isinstance(value, list) else value] for name, value in facts.items() if name != "problems"]
+    rows = [
+        [name, ", ".join(value) if isinstance(value, list) else value]
+        for name, value in facts.items()
+        if name != "problems"
+    ]
     print_table(["corpus", str(audio)], rows)
-
-

@@ -55,12 +55,16 @@ def main(
         if json:
             print_json({**row, "strongest_events": events})
             return
-        print_table(["feature", str(feature)], [[key, value] for key, value in row.items() if key not in {"feature", "histogram"}])
+        print_table(
+            ["feature", str(feature)],
+            [[key, value] for key, value in row.items() if key not in {"feature", "histogram"}],
+        )
         print()
         _print_histogram(row)
         print()
         print_table(
-            ["peak", "time", "onset", "offset", "clip"], [[e.peak, e.peak_time, e.onset, e.offset, e.name] for e in events]
+            ["peak", "time", "onset", "offset", "clip"],
+            [[e.peak, e.peak_time, e.onset, e.offset, e.name] for e in events],
         )
     else:
         rows = index.table(sort=sort, n=top, dead=dead)

@@ -23,11 +23,11 @@ def main(
     from freud import models
 
     if name is None:
-        rows = models.available()
+        names = models.available()
         if json:
-            print_json(rows)
+            print_json(names)
         else:
-            print_table(["name", "where"], [[row["name"], row["source"]] for row in rows])
+            print("\n".join(names))
         return
     facts = models.describe(name)
     listed = facts.pop("sites")

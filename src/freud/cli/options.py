@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -30,7 +30,7 @@ class Training:
     aux_k: int | None = None
     """topk: dead latents that predict the residual (half the site's width)."""
     dead_after: int | None = None
-    """topk: a latent is dead when silent for this many frames (200000)."""
+    """A latent is dead when silent for this many frames (200000)."""
     coefficient: float | None = None
     """l1: weight of the penalty (0.05)."""
     tied: Literal[True] | None = None
@@ -72,6 +72,8 @@ class Training:
         """How to train, with the defaults filled in."""
         from freud.saes.train import Options
 
-        given = {"batch_size": self.train_batch_size}
-        given |= {field.name: getattr(self, field.name, None) for field in fields(Options) if field.name != "batch_size"}
+        given: dict[str, Any] = {"batch_size": self.train_batch_size}
+        given |= {
+            field.name: getattr(self, field.name, None) for field in fields(Options) if field.name != "batch_size"
+        }
         return Options(**{name: value for name, value in given.items() if value is not None})

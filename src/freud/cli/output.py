@@ -50,7 +50,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value or 0.0:.4g}"  # no "-0"
     return str(value)
 
 

@@ -37,7 +37,12 @@ def main(
 
     chosen = training.architecture(architecture)
     freud.train(
-        read(activations)[site], chosen, out, options=training.options(), tensorboard=tensorboard, progress=not json
+        read(activations)[site],
+        chosen,
+        out,
+        options=training.options(),
+        tensorboard=tensorboard,
+        progress=not json,
     )
     manifest = artifacts.read(out, "train").manifest
     if json:

@@ -7,11 +7,13 @@ together and become rows of the final tables. Memory holds one shard and one ran
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +86,11 @@ def index(
     work.mkdir(exist_ok=True)
     source = _Latents(activations, sae) if sae is not None else _Neurons(activations)
     for shard, pieces, rows in tqdm(
-        activations.blocks(), total=len(store.shards), unit="shard", desc="index", disable=None if progress else True
+        activations.blocks(),
+        total=len(store.shards),
+        unit="shard",
+        desc="index",
+        disable=None if progress else True,
     ):
         part = work / f"{shard:05d}.safetensors"
         if not part.is_file():
@@ -96,7 +102,10 @@ def index(
         "features": source.count,
         "frames": activations.frames,
         "frames_per_second": activations.frames_per_second,
-        "store": {"path": str(store.path.resolve()), "beside": os.path.relpath(store.path.resolve(), out.resolve())},
+        "store": {
+            "path": str(store.path.resolve()),
+            "beside": os.path.relpath(store.path.resolve(), out.resolve()),
+        },
     }
     artifact = artifacts.finish(out, KIND, parameters, files, **facts)
     artifacts.discard(work)
@@ -104,8 +113,6 @@ def index(
 
 
 def _weights_fingerprint(sae: SAE) -> str:
-    import hashlib
-
     digest = hashlib.sha256(str(sorted(sae.config().items())).encode())
     for name, tensor in sorted(sae.state_dict().items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
@@ -233,7 +240,7 @@ class _Neurons:
             "threshold_high": self.high[first:last],
             "histogram_low": self.least[first:last],
             "histogram_high": self.most[first:last],
-            "histogram": sum(parts.rows("counts", first, last)),
+            "histogram": parts.slices("counts", first, last).sum(0),
         }
 
     def peaks(self, parts: Parts, postings: Postings, first: int, last: int) -> dict[str, np.ndarray]:
@@ -297,13 +304,9 @@ class Parts:
                 column.append(file.get_slice(name)[rows])
         return tables.sort_by_feature(Postings(*(np.concatenate(column) for column in columns)), first, last)
 
-    def rows(self, name: str, first: int, last: int) -> list[np.ndarray]:
-        """Rows first..last-1 of a tensor with one row a feature, from every part."""
-        return [file.get_slice(name)[first:last] for file in self.files]
-
     def slices(self, name: str, first: int, last: int) -> np.ndarray:
-        """[parts, last - first] of a tensor with one value a feature."""
-        return np.stack(self.rows(name, first, last))
+        """[parts, last - first, ...] of a tensor with one row a feature."""
+        return np.stack([file.get_slice(name)[first:last] for file in self.files])
 
     def concatenated(self, name: str, first: int, last: int) -> np.ndarray:
         """[pieces of all parts, last - first] of a tensor with one row a piece."""
@@ -371,19 +374,21 @@ class _Tables:
     }
 
     def __init__(self, out: Path, postings: bool) -> None:
-        import contextlib
-
         self.out = out
         self.names = [name for name in self.SCHEMAS if postings or name != "postings"]
         self.files = [f"{name}.parquet" for name in self.names]
         self.stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Callable[[str, dict[str, Any]], None] | Any:
+    def __enter__(self) -> Self:
         self.writers = {}
         for name in self.names:
             temporary = self.stack.enter_context(artifacts.replacing(self.out / f"{name}.parquet"))
             writer = pq.ParquetWriter(
-                temporary, self.SCHEMAS[name], compression="zstd", compression_level=1, write_page_checksum=True
+                temporary,
+                self.SCHEMAS[name],
+                compression="zstd",
+                compression_level=1,
+                write_page_checksum=True,
             )
             self.writers[name] = self.stack.enter_context(writer)
         return self

@@ -133,7 +133,13 @@ class FeatureIndex:
             raise UnknownNameError(f"feature {feature}: {self.site} has {self.basis} 0 to {self.features - 1}")
 
     def top(
-        self, feature: int, n: int = 10, *, min: float | None = None, max: float | None = None, absolute: bool = False
+        self,
+        feature: int,
+        n: int = 10,
+        *,
+        min: float | None = None,
+        max: float | None = None,
+        absolute: bool = False,
     ) -> list[Hit]:
         """The clips that drive a feature most, strongest first; clips on which a latent is silent are not listed.
 
@@ -283,7 +289,12 @@ class FeatureIndex:
             n: how many at most.
             dead: include features that were never active.
         """
-        order = {"density": "density DESC", "max": "max DESC", "name": "name NULLS LAST", "feature": "feature"}
+        order = {
+            "density": "density DESC",
+            "max": "max DESC",
+            "name": "name NULLS LAST",
+            "feature": "feature",
+        }
         if sort not in order:
             raise FreudError(f"sort {sort!r}: expected one of {', '.join(order)}")
         where = "" if dead else "WHERE NOT dead"

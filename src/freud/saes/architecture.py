@@ -24,12 +24,14 @@ class Architecture(ABC):
     Attributes:
         expansion: d_sae as a multiple of d_in.
         d_sae: number of latents, instead of `expansion`.
+        dead_after: a latent is dead when it has not fired in this many frames.
     """
 
     name: ClassVar[str]
 
     expansion: float = 16
     d_sae: int | None = None
+    dead_after: int = 200_000
 
     def latents(self, d_in: int) -> int:
         """The number of latents for inputs of width `d_in`."""
@@ -69,14 +71,16 @@ class Training(nn.Module, ABC):
 
     Attributes:
         scale: factor that brings the activations to unit mean square.
+        dead_after: frames of silence after which a latent counts as dead.
         since_fired: [d_sae] int64, frames since each latent was last active; part of the checkpoint.
     """
 
     scale: Tensor
     since_fired: Tensor
 
-    def __init__(self, scale: Tensor, d_sae: int) -> None:
+    def __init__(self, scale: Tensor, d_sae: int, dead_after: int) -> None:
         super().__init__()
+        self.dead_after = dead_after
         self.register_buffer("scale", scale)
         self.register_buffer("since_fired", torch.zeros(d_sae, dtype=torch.int64))
 

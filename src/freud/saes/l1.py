@@ -67,7 +67,7 @@ class L1Training(Training):
     def __init__(self, settings: L1, sample: Tensor, seed: int) -> None:
         d_in = sample.shape[1]
         d_sae = settings.latents(d_in)
-        super().__init__(unit_scale(sample), d_sae)
+        super().__init__(unit_scale(sample), d_sae, settings.dead_after)
         self.settings = settings
         decoder = torch.randn(d_sae, d_in, generator=torch.Generator().manual_seed(seed))
         unit_rows_(decoder)
@@ -84,7 +84,7 @@ class L1Training(Training):
             latents = (x @ self.W_dec.T + self.b_enc).relu().float()
             x_hat = latents @ self.W_dec
         else:
-            latents = ((x - self.b_dec) @ self.W_enc + self.b_enc).relu().float()
+            latents = (x @ self.W_enc + (self.b_enc - self.b_dec @ self.W_enc)).relu().float()
             x_hat = latents @ self.W_dec + self.b_dec
         squared = (x - x_hat).square().sum()
         sparsity = latents.sum() / (frames * d_in**0.5)

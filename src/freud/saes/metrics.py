@@ -73,6 +73,9 @@ def _decode(sae: SAE, sparse: tuple[Tensor, Tensor, Tensor], frames: int) -> Ten
     """Decode active latents without making them dense, [frames, d_in]."""
     frame, latent, value = sparse
     starts = torch.searchsorted(frame, torch.arange(frames))
-    return torch.nn.functional.embedding_bag(
-        latent, sae.W_dec, starts, per_sample_weights=value.to(sae.W_dec.dtype), mode="sum"
-    ) + sae.b_dec
+    return (
+        torch.nn.functional.embedding_bag(
+            latent, sae.W_dec, starts, per_sample_weights=value.to(sae.W_dec.dtype), mode="sum"
+        )
+        + sae.b_dec
+    )

@@ -53,7 +53,9 @@ class SAE(nn.Module):
             ("b_dec", b_dec, (d_in,)),
         ):
             if tuple(tensor.shape) != shape:
-                raise FreudError(f"{name}: shape {tuple(tensor.shape)}; expected {shape} beside W_enc {tuple(W_enc.shape)}")
+                raise FreudError(
+                    f"{name}: shape {tuple(tensor.shape)}; expected {shape} beside W_enc {tuple(W_enc.shape)}"
+                )
         self.W_enc = nn.Parameter(W_enc, requires_grad=False)
         self.b_enc = nn.Parameter(b_enc, requires_grad=False)
         self.W_dec = nn.Parameter(W_dec, requires_grad=False)
@@ -111,7 +113,9 @@ class SAE(nn.Module):
             FreudError: another width, site or model; an SAE that does not say where it comes from passes by width.
         """
         if width != self.d_in:
-            raise FreudError(f"SAE of width {self.d_in}: {origin['site']} has width {width}; use one trained on that site")
+            raise FreudError(
+                f"SAE of width {self.d_in}: {origin['site']} has width {width}; use one trained on that site"
+            )
         site, model = self.metadata.get("site"), self.metadata.get("model_fingerprint")
         if site is not None and site != origin["site"]:
             raise FreudError(f"SAE of {site}: these are activations of {origin['site']}; use one trained on that site")

@@ -38,7 +38,6 @@ class TopK(Architecture):
         k: active latents a frame.
         aux_k: dead latents that predict the residual; half of d_in if not given.
         aux_coefficient: weight alpha of the auxiliary loss; 0 turns it off.
-        dead_after: a latent is dead when it has not fired in this many frames.
     """
 
     name: ClassVar[str] = "topk"
@@ -46,7 +45,6 @@ class TopK(Architecture):
     k: int = 32
     aux_k: int | None = None
     aux_coefficient: float = 1 / 32
-    dead_after: int = 200_000
 
     def start(self, sample: Tensor, seed: int) -> TopKTraining:
         d_in = sample.shape[1]
@@ -84,7 +82,7 @@ class TopKTraining(Training):
     def __init__(self, settings: TopK, sample: Tensor, seed: int) -> None:
         d_in = sample.shape[1]
         d_sae = settings.latents(d_in)
-        super().__init__(unit_scale(sample), d_sae)
+        super().__init__(unit_scale(sample), d_sae, settings.dead_after)
         self.settings = settings
         self.aux_k = settings.aux_k if settings.aux_k is not None else max(1, d_in // 2)
         decoder = torch.randn(d_sae, d_in, generator=torch.Generator().manual_seed(seed))
@@ -96,7 +94,8 @@ class TopKTraining(Training):
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = x * self.scale
-        pre = (x - self.b_dec) @ self.W_enc + self.b_enc  # [frames, d_sae]
+        # (x - b_dec) W_enc, written so that the gradient of b_dec costs a vector, not another [frames, d_sae] product.
+        pre = x @ self.W_enc + (self.b_enc - self.b_dec @ self.W_enc)  # [frames, d_sae]
         values, latents = pre.topk(self.settings.k, dim=1, sorted=False)
         values = values.relu().float()
         x_hat = _sparse_decode(values, latents, self.W_dec) + self.b_dec
@@ -115,12 +114,8 @@ class TopKTraining(Training):
             total = total + self.settings.aux_coefficient * auxiliary
         return Loss(total, squared.detach(), (values > 0).sum() / len(x), parts)
 
-    def dead(self) -> Tensor:
-        """[d_sae] bool: latents that have not fired in the last `dead_after` frames."""
-        return self.since_fired > self.settings.dead_after
-
     def _auxiliary(self, pre: Tensor, error: Tensor) -> Tensor:
-        dead = self.dead().nonzero()[:, 0]
+        dead = (self.since_fired > self.dead_after).nonzero()[:, 0]
         if not len(dead):
             return error.new_zeros(())
         values, chosen = pre[:, dead].topk(min(self.aux_k, len(dead)), dim=1, sorted=False)

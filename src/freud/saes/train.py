@@ -22,9 +22,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from freud import artifacts
-from freud.activations import ModelFrames, SiteActivations, StoredFrames, Stream, split_clips
+from freud.activations import FrameSource, Position, SiteActivations, StoredFrames, Stream, split_clips
 from freud.errors import DamagedFileError, FreudError
-from freud.saes.architecture import Architecture, Training
+from freud.saes.architecture import Architecture, Loss, Training
 from freud.saes.formats import load, save
 from freud.saes.metrics import reconstruction
 from freud.saes.sae import SAE
@@ -33,6 +33,7 @@ from freud.saes.topk import TopK
 KIND = "train"
 LOG = "training.jsonl"
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
+LOG_EVERY = 10  # steps
 SAMPLE = 16_384  # frames that initialise the weights
 MOST_BAD_BATCHES = 20  # in a row
 
@@ -84,7 +85,7 @@ class Options:
 
 
 def train(
-    frames: SiteActivations | ModelFrames,
+    frames: SiteActivations | FrameSource,
     architecture: Architecture | None = None,
     out: Path | str = "sae",
     *,
@@ -111,11 +112,13 @@ def train(
     architecture = architecture or TopK()
     options = options or Options()
     d_sae = architecture.latents(frames.width)
-    source, held_out, clips = _split(frames, options)
+    every = StoredFrames(frames) if isinstance(frames, SiteActivations) else frames
+    kept, held = split_clips(every.clips, options.validation, options.seed)
+    source, held_out = every.only(kept), every.only(held) if held else None
     options = options.checked(source.frames, d_sae)
     parameters = {
-        **frames.origin,
-        "data": _data_fingerprint(frames),
+        **every.origin,
+        "data": every.fingerprint,
         **architecture.to_dict(),
         "options": asdict(options),
     }
@@ -135,9 +138,10 @@ def train(
             for batch in stream.from_position(run.position):
                 if run.step == steps:
                     break
-                metrics = run.advance(batch.frames, tuple(batch.next))
+                loss = run.advance(batch.frames, batch.next)
                 bar.update()
-                if run.step % 10 == 0 or run.step == steps:
+                if run.step % LOG_EVERY == 0 or run.step == steps:
+                    metrics = run.metrics(batch.frames, loss)
                     metrics["frames_per_second"] = round(options.batch_size * (bar.format_dict["rate"] or 0))
                     for log in logs:
                         log(metrics)
@@ -148,32 +152,10 @@ def train(
         except KeyboardInterrupt:
             run.checkpoint()
             raise
-    return _finish(out, parameters, run, source, held_out, clips)
+    return _finish(out, parameters, run, source, held_out)
 
 
-def _split(
-    frames: SiteActivations | ModelFrames, options: Options
-) -> tuple[StoredFrames | ModelFrames, StoredFrames | ModelFrames | None, dict[str, int]]:
-    if isinstance(frames, SiteActivations):
-        ids = [frames.store.clip_ids[i] for i in sorted(set(frames.store.pieces.clip.tolist()))]
-        kept, held = split_clips(ids, options.validation, options.seed)
-        source: StoredFrames | ModelFrames = StoredFrames(frames, kept)
-        held_out: StoredFrames | ModelFrames | None = StoredFrames(frames, held) if held else None
-    else:
-        ids = sorted({clip.id for clip, _ in frames.windows})
-        kept, held = split_clips(ids, options.validation, options.seed)
-        source = frames.only(kept)
-        held_out = frames.only(held) if held else None
-    return source, held_out, {"train": len(kept), "validation": len(held)}
-
-
-def _data_fingerprint(frames: SiteActivations | ModelFrames) -> str:
-    if isinstance(frames, SiteActivations):
-        return frames.store.manifest["fingerprint"]
-    return frames.corpus.fingerprint
-
-
-def _sample(source: StoredFrames | ModelFrames, seed: int) -> Tensor:
+def _sample(source: FrameSource, seed: int) -> Tensor:
     pool = source.pool(seed, 0, 0)
     stride = max(1, len(pool) // SAMPLE)
     sample = pool[::stride]
@@ -190,7 +172,7 @@ class _Run:
         self.options = options
         self.path = out / CHECKPOINT
         self.step = 0
-        self.position: tuple[int, ...] = (0, 0, 0)
+        self.position = Position()
         self.bad_batches = 0
         self.bad_in_a_row = 0
         self.weights = dict(training.named_parameters())
@@ -219,22 +201,22 @@ class _Run:
             case "constant":
                 return peak
 
-    def advance(self, x: Tensor, following: tuple[int, ...]) -> dict[str, Any]:
-        """One step on a batch [frames, d_in]; returns what to log.
+    def advance(self, x: Tensor, following: Position) -> Loss:
+        """One step on a batch x [frames, d_in]; `following` is the position of the next one.
 
         Raises:
             FreudError: too many batches in a row gave a loss or gradient that is not finite.
         """
-        rate = self.learning_rate()
+        self.rate = self.learning_rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.rate
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             loss = self.training.loss(x, self.step / (self.options.steps or 1))
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         self.training.before_step()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.options.clip_norm)
-        if torch.isfinite(norm) and torch.isfinite(loss.total):
+        self.norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.options.clip_norm)
+        if torch.isfinite(self.norm) and torch.isfinite(loss.total):
             self.optimizer.step()
             self.training.after_step()
             self.bad_in_a_row = 0
@@ -248,24 +230,23 @@ class _Run:
                 )
         self.step += 1
         self.position = following
+        return loss
+
+    def metrics(self, x: Tensor, loss: Loss) -> dict[str, Any]:
+        """What to log after a step on x [frames, d_in]. The FVU is that of this batch, about its own mean."""
         variance = (x - x.mean(0)).square().sum() * self.training.scale**2
         return {
             "step": self.step,
-            "loss": float(f"{loss.total.item():.6g}"),
-            "fvu": round(float(loss.reconstruction / variance), 5),
-            "l0": round(float(loss.l0), 2),
-            "dead": round(float((self.training.since_fired > self.dead_after).float().mean()), 5),
-            "dead_after_frames": self.dead_after,
-            "lr": float(f"{rate:.4g}"),
-            "gradient_norm": float(f"{norm.item():.4g}"),
+            "loss": _digits(loss.total),
+            "fvu": _digits(loss.reconstruction / variance),
+            "l0": _digits(loss.l0),
+            "dead": _digits((self.training.since_fired > self.training.dead_after).float().mean()),
+            "dead_after_frames": self.training.dead_after,
+            "lr": _digits(self.rate),
+            "gradient_norm": _digits(self.norm),
             "bad_batches": self.bad_batches,
-            **{name: float(f"{value.item():.6g}") for name, value in loss.parts.items()},
+            **{name: _digits(value) for name, value in loss.parts.items()},
         }
-
-    @property
-    def dead_after(self) -> int:
-        """N of the dead share in the log."""
-        return getattr(getattr(self.training, "settings", None), "dead_after", 200_000)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"training.{name}": tensor for name, tensor in self.training.state_dict().items()}
@@ -293,8 +274,12 @@ class _Run:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise DamagedFileError(f"{self.path}: damaged ({error}); delete it to train from the start") from None
         self.step = state["step"]
-        self.position = tuple(state["position"])
+        self.position = Position(*state["position"])
         self.bad_batches = state["bad_batches"]
+
+
+def _digits(value: Tensor | float) -> float:
+    return float(f"{float(value):.5g}")
 
 
 def _loggers(out: Path, step: int, tensorboard: bool) -> list[Callable[[dict[str, Any]], None]]:
@@ -334,18 +319,20 @@ def _finish(
     out: Path,
     parameters: dict[str, Any],
     run: _Run,
-    source: StoredFrames | ModelFrames,
-    held_out: StoredFrames | ModelFrames | None,
-    clips: dict[str, int],
+    source: FrameSource,
+    held_out: FrameSource | None,
 ) -> SAE:
     sae = run.training.finish()
-    sae.metadata = {**source.origin, "training": {k: parameters[k] for k in ("architecture", "options", "data")}}
+    sae.metadata = {
+        **source.origin,
+        "training": {k: parameters[k] for k in ("architecture", "options", "data")},
+    }
 
     def measure(blocks: Iterable[Tensor]) -> dict[str, float]:
         return {name: round(value, 6) for name, value in asdict(reconstruction(sae, blocks)).items()}
 
     results = {
-        "clips": clips,
+        "clips": {"train": len(source.clips), "validation": len(held_out.clips) if held_out else 0},
         "steps": run.step,
         "bad_batches": run.bad_batches,
         "train": measure(source.ordered()),
