@@ -45,7 +45,7 @@ def choose(speakers: list[str], rng: random.Random) -> list[tuple[str, Utterance
     for speaker in speakers:
         pool = rng.sample(sorted(sketch), 1000)
 
-        def gain(text: str) -> float:
+        def gain(text: str, have: Counter[str] = have) -> float:
             """How much of what is missing the sentence brings, rare phones first, for its length."""
             phones = sketch[text]
             need = sum(min(n, max(0, WANTED - have[p])) / usual[p] for p, n in phones.items())
@@ -70,7 +70,9 @@ def write_tier(path: Path, tier: list[Interval]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,9 @@ def main() -> None:
         (out / f"{name}.txt").write_text(text + "\n")
         write_tier(out / f"{name}.words.tsv", utterance.words)
         write_tier(out / f"{name}.phones.tsv", utterance.phones)
-        rows.append((f"{name}.flac", text, "", speaker.rstrip("+"), "test" if len(rows) % 3 == 2 else "train"))
+        rows.append(
+            (f"{name}.flac", text, "", speaker.rstrip("+"), "test" if len(rows) % 3 == 2 else "train")
+        )
     noise = np.random.default_rng(3)
     for label in SOUNDS:
         for i in range(SOUNDS_PER_CLASS):

@@ -18,10 +18,10 @@ SAMPLE_RATE = 16_000
 FLITE_VOICES = ("slt", "rms", "awb", "kal16")
 ESPEAK_ACCENTS = ("en-us", "en-us", "en-us-nyc", "en-gb-x-rp", "en-gb-scotland")
 ESPEAK_VARIANTS = (
-    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2", "klatt3",
-    "Andy", "Annie", "Alicia", "adam", "Denis", "Diogo", "edward", "Gene", "Henrique", "Hugo", "Jacky", "john",
-    "Lee", "Linda", "Marco", "Mario", "max", "Michael", "Mike", "Paul", "Pedro", "Quincy", "rob", "robert",
-    "sandro", "shelby", "steph", "travis", "victor", "Zac",
+    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2",
+    "klatt3", "Andy", "Annie", "Alicia", "adam", "Denis", "Diogo", "edward", "Gene", "Henrique", "Hugo",
+    "Jacky", "john", "Lee", "Linda", "Marco", "Mario", "max", "Michael", "Mike", "Paul", "Pedro", "Quincy",
+    "rob", "robert", "sandro", "shelby", "steph", "travis", "victor", "Zac",
 )  # fmt: skip
 Interval = tuple[float, float, str]
 
@@ -30,7 +30,8 @@ Interval = tuple[float, float, str]
 class Utterance:
     """One synthesised sentence: float32 samples at 16 kHz, and tiers in seconds.
 
-    A word's label keeps its comma. Where espeak-ng runs two words together ("of the") they share one interval.
+    A word's label keeps its comma. Where espeak-ng runs two words together ("of the") they share one
+    interval.
     """
 
     samples: np.ndarray
@@ -57,8 +58,15 @@ class Flite:
         self.lib = lib = load("libflite.so.1", mode=ctypes.RTLD_GLOBAL)
         load("libflite_usenglish.so.1", mode=ctypes.RTLD_GLOBAL)
         load("libflite_cmulex.so.1", mode=ctypes.RTLD_GLOBAL)
-        for name in ("flite_synth_text", "utt_wave", "utt_relation", "relation_head", "item_next", "item_daughter",
-                     "item_as"):  # fmt: skip
+        for name in (
+            "flite_synth_text",
+            "utt_wave",
+            "utt_relation",
+            "relation_head",
+            "item_next",
+            "item_daughter",
+            "item_as",
+        ):
             getattr(lib, name).restype = c_void_p
         lib.item_feat_float.restype = c_float
         lib.item_feat_string.restype = c_char_p
@@ -135,15 +143,18 @@ _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 
 # espeak-ng's mnemonics, without stress and variant marks, in flite's phones; two phones share the time.
 ESPEAK_PHONES = {
-    "a": "ae", "aa": "ae", "A": "aa", "A:": "aa", "A@": "aa r", "0": "aa", "O": "ao", "O2": "ao", "O:": "ao",
-    "O@": "ao r", "o@": "ao r", "E": "eh", "e": "eh", "e@": "eh r", "I": "ih", "I2": "ih", "i": "iy", "i:": "iy",
-    "i@": "iy ax", "i@3": "iy r", "U": "uh", "U@": "uh r", "u:": "uw", "u": "uw", "V": "ah", "@": "ax",
-    "@2": "ax", "@5": "ax", "@L": "ax l", "3": "er", "3:": "er", "eI": "ey", "aI": "ay", "OI": "oy", "oU": "ow",
-    "aU": "aw", "aI@": "ay ax", "aI3": "ay er", "aU@": "aw ax", "I#": "ih", "tS": "ch", "dZ": "jh", "T": "th",
-    "D": "dh", "S": "sh", "Z": "zh", "N": "ng", "h": "hh", "j": "y", "r": "r", "l": "l", "m": "m", "n": "n",
-    "p": "p", "b": "b", "t": "t", "d": "d", "k": "k", "g": "g", "f": "f", "v": "v", "s": "s", "z": "z", "w": "w",
-    "?": "t", "*": "t", "t2": "t", "n-": "n", "l#": "l", "r-": "r", "x": "k", "R": "r", "L": "l",
-}  # fmt: skip
+    mnemonic: names.split("+")
+    for mnemonic, names in re.findall(
+        r"(\S+)=(\S+)",
+        """
+    a=ae aa=ae A=aa A:=aa A@=aa+r 0=aa O=ao O2=ao O:=ao O@=ao+r o@=ao+r E=eh e=eh e@=eh+r I=ih I2=ih
+    i=iy i:=iy i@=iy+ax i@3=iy+r U=uh U@=uh+r u:=uw u=uw V=ah @=ax @2=ax @5=ax @L=ax+l 3=er 3:=er eI=ey
+    aI=ay OI=oy oU=ow aU=aw aI@=ay+ax aI3=ay+er aU@=aw+ax I#=ih tS=ch dZ=jh T=th D=dh S=sh Z=zh N=ng
+    h=hh j=y r=r l=l m=m n=n p=p b=b t=t d=d k=k g=g f=f v=v s=s z=z w=w ?=t *=t t2=t n-=n l#=l r-=r x=k
+    R=r L=l
+    """,
+    )
+}
 
 
 def flite_phones(mnemonic: str) -> list[str]:
@@ -153,7 +164,7 @@ def flite_phones(mnemonic: str) -> list[str]:
     bare = re.sub(r"[',%=|]", "", mnemonic)
     for candidate in (bare, bare.rstrip("23#-"), bare[:1]):
         if candidate in ESPEAK_PHONES:
-            return ESPEAK_PHONES[candidate].split()
+            return ESPEAK_PHONES[candidate]
     return []
 
 
@@ -180,7 +191,9 @@ class Espeak:
             i += 1
         return 0
 
-    def speak(self, text: str, voice: str, rate: int = 160, pitch: int = 50, pitch_range: int = 50) -> Utterance:
+    def speak(
+        self, text: str, voice: str, rate: int = 160, pitch: int = 50, pitch_range: int = 50
+    ) -> Utterance:
         """Speak `text`; `voice` is an accent and a variant ("en-us+f3"), `rate` is in words a minute."""
         lib = self.lib
         if lib.espeak_SetVoiceByName(voice.rstrip("+").encode()) != 0:
@@ -195,7 +208,10 @@ class Espeak:
         duration = len(samples) / self.sample_rate
         phones = self._phones(duration)
         return Utterance(
-            soxr.resample(samples, self.sample_rate, SAMPLE_RATE), self._words(text, phones), phones, f"espeak {voice}"
+            soxr.resample(samples, self.sample_rate, SAMPLE_RATE),
+            self._words(text, phones),
+            phones,
+            f"espeak {voice}",
         )
 
     def _phones(self, duration: float) -> list[Interval]:

@@ -1,0 +1,215 @@
+"""Train nano. Stop it whenever, and repeat the command to go on from the last checkpoint.
+
+    torchrun --nproc-per-node 2 recipes/nano/train.py WORK --steps 9000
+
+One process a core: they exchange gradients once a step, which other work on the machine disturbs less than
+threads.
+
+WORK/speech holds the shards (see synthesize.py), which may still be growing; WORK/checkpoint.pt is written
+every 200 steps and WORK/training.jsonl is the log. The rate is constant after a warm-up and falls to zero
+over the last `--cooldown` steps, so a run can be made longer at any time before those.
+
+The first `--guided` steps have two more losses, whose weights fall linearly to zero: a frame-level phone
+classifier on the encoder's output (its head is thrown away), and a reward for half of the cross-attention
+heads looking at the word being written. Both only shorten the search for the alignment.
+"""
+
+import argparse
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from data import IGNORE, PHONES, Batch, LogMel, Noise, Speech, make_batch
+from model import WINDOW, build_model, build_processor, decode, encode
+from optimizer import Muon, sum_over_processes
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SAVE_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens at which step."""
+
+    steps: int
+    cooldown: int
+    guided: int
+    rate: float
+    batch_seconds: float
+    warmup: int = 200
+
+    def learning_rate(self, step: int) -> float:
+        return self.rate * min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.cooldown)
+
+    def guidance(self, step: int) -> float:
+        return max(0.0, 1 - step / self.guided)
+
+    def batch(self, speech: Speech, noise: Noise, step: int) -> Batch:
+        """Short windows first; full windows, mostly padded as in use, in the cooldown."""
+        share, seed = self.batch_seconds / dist.get_world_size(), (step, dist.get_rank())
+        if step >= self.steps - self.cooldown:
+            return make_batch(speech, noise, seed, int(1.25 * share / WINDOW), WINDOW, WINDOW, 1.0)
+        lengths = (2, 3) if step < 800 else (2, 3, 4, 6) if step < self.guided else (3, 4, 6, 10)
+        seconds = lengths[step % len(lengths)]
+        return make_batch(speech, noise, seed, int(share / seconds), seconds, seconds, 0.5 * seconds)
+
+
+class Trainee(nn.Module):
+    """The model and the head that is thrown away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whisper = build_model()
+        self.phone_head = nn.Linear(self.whisper.config.d_model, len(PHONES))
+
+    def forward(self, mel: Tensor, batch: Batch, guidance: float) -> dict[str, Tensor]:
+        """Losses by name; `loss` is their weighted sum."""
+        with torch.autocast("cpu", torch.bfloat16):
+            states = encode(self.whisper, mel)
+            out = decode(self.whisper, states, batch.tokens)
+            phones = self.phone_head(states) if guidance > 0 else None
+        text = F.cross_entropy(out.logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE)
+        if phones is None:
+            return {"loss": text, "text": text.detach()}
+        phone = F.cross_entropy(phones.float().flatten(0, 1), batch.phones.flatten())
+        attention = attention_loss(out.attention, batch)
+        total = text + guidance * (phone + 0.3 * attention)
+        return {
+            "loss": total,
+            "text": text.detach(),
+            "phone": phone.detach(),
+            "attention": attention.detach(),
+        }
+
+
+def attention_loss(attention: Tensor, batch: Batch) -> Tensor:
+    """Minus the log of the attention [batch, layers, heads, tokens, positions] paid to where each label is
+    spoken, in the mean over the first half of the heads.
+    """
+    attention = attention[:, :, : attention.shape[2] // 2].float().mean(2)
+    position = torch.arange(attention.shape[-1]) + 0.5
+    spoken = ~batch.times.isnan()
+    near = (position - batch.times[..., None]).abs() <= batch.reach[..., None]  # False where times is NaN
+    mass = (attention * near[:, None]).sum(-1)
+    return -(mass + 1e-3).log().mean(1)[spoken].mean()
+
+
+class Training:
+    """Everything that a checkpoint holds."""
+
+    def __init__(self, work: Path, plan: Plan) -> None:
+        torch.manual_seed(0)
+        self.work, self.plan, self.step = work, plan, 0
+        self.trainee = Trainee()
+        named = [(n, p) for n, p in self.trainee.named_parameters() if p.requires_grad]
+        inside = [p for n, p in named if ".layers." in n and p.ndim == 2]
+        outside = [p for n, p in named if not (".layers." in n and p.ndim == 2)]
+        self.muon = Muon(inside)
+        self.adamw = torch.optim.AdamW(outside, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self.average = {n: p.detach().clone() for n, p in self.trainee.whisper.named_parameters()}
+        self.shards = 0
+
+    def save(self) -> None:
+        state = {
+            "step": self.step,
+            "shards": self.shards,
+            "trainee": self.trainee.state_dict(),
+            "average": self.average,
+            "muon": self.muon.state_dict(),
+            "adamw": self.adamw.state_dict(),
+        }
+        partial = self.work / "checkpoint.part"
+        torch.save(state, partial)
+        partial.rename(self.work / "checkpoint.pt")
+
+    def load(self) -> None:
+        state = torch.load(self.work / "checkpoint.pt", weights_only=True)
+        self.step, self.shards, self.average = state["step"], state["shards"], state["average"]
+        self.trainee.load_state_dict(state["trainee"])
+        self.muon.load_state_dict(state["muon"])
+        self.adamw.load_state_dict(state["adamw"])
+
+    def update(self, mel: Tensor, batch: Batch, forward: Callable) -> dict[str, Tensor]:
+        losses = forward(mel, batch, self.plan.guidance(self.step))
+        losses["loss"].backward()
+        parameters = [p for p in self.trainee.parameters() if p.grad is not None]
+        sum_over_processes([p.grad for p in parameters if p.grad is not None], 1 / dist.get_world_size())
+        losses["norm"] = nn.utils.clip_grad_norm_(parameters, 1.0)
+        rate = self.plan.learning_rate(self.step)
+        self.adamw.param_groups[0]["lr"] = rate
+        self.adamw.step()
+        self.muon.step(rate)
+        self.trainee.zero_grad(set_to_none=True)
+        self.step += 1
+        decay = min(0.998, self.step / (self.step + 20))
+        live = dict(self.trainee.whisper.named_parameters())
+        torch._foreach_lerp_(list(self.average.values()), [live[n].detach() for n in self.average], 1 - decay)
+        return losses
+
+
+def batches(work: Path, plan: Plan, start: int, shards: int) -> Iterator[tuple[Batch, int]]:
+    """Batches from a thread; the shards are counted again at each checkpoint, so that resuming is exact."""
+    ready: queue.Queue = queue.Queue(maxsize=4)
+
+    def produce() -> None:
+        noise, speech = Noise(), None
+        for step in range(start, plan.steps):
+            if speech is None:
+                speech = Speech(work / "speech", shards or None)
+            elif step % SAVE_EVERY == 0:
+                speech = Speech(work / "speech")
+            ready.put((plan.batch(speech, noise, step), speech.shards))
+
+    threading.Thread(target=produce, daemon=True).start()
+    for _ in range(start, plan.steps):
+        yield ready.get()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--cooldown", type=int, default=1800)
+    parser.add_argument("--guided", type=int, default=3000)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--batch-seconds", type=float, default=80)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    first = dist.get_rank() == 0
+    plan = Plan(args.steps, args.cooldown, args.guided, args.rate, args.batch_seconds)
+    training = Training(args.work, plan)
+    if (args.work / "checkpoint.pt").exists():
+        training.load()
+    mel = LogMel(build_processor().feature_extractor.mel_filters)
+    log = (args.work / "training.jsonl").open("a")
+    began, done = time.monotonic(), 0
+    for batch, shards in batches(args.work, plan, training.step, training.shards):
+        features = mel(batch.samples, torch.Generator().manual_seed(training.step))
+        losses = training.update(features, batch, training.trainee)
+        training.shards, done = shards, done + 1
+        if first and training.step % 20 == 0:
+            row = {"step": training.step, **{k: round(v.item(), 4) for k, v in losses.items()}}
+            row |= {"window": features.shape[-1] / 100, "shards": shards}
+            row |= {
+                "rate": plan.learning_rate(training.step),
+                "s/step": round((time.monotonic() - began) / done, 3),
+            }
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            began, done = time.monotonic(), 0
+        if first and (training.step % SAVE_EVERY == 0 or training.step == plan.steps):
+            training.save()
+
+
+if __name__ == "__main__":
+    main()
