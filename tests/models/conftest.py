@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,15 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The models are so small that a second thread only waits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def make_openai(
     tmp_path_factory: pytest.TempPathFactory,
@@ -45,7 +54,7 @@ def make_openai(
             if "ln" in name.split(".")[-2]:
                 weight.data = 0.1 * noise + (1.0 if name.endswith("weight") else 0.0)
             elif weight.ndim == 1 or "embedding" in name:
-                weight.data = 0.5 * noise
+                weight.data = (0.1 if "token" in name else 0.5) * noise
             else:
                 weight.data = 1.5 * noise / weight[0].numel() ** 0.5
         path = tmp_path_factory.mktemp("openai") / "small.pt"

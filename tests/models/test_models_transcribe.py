@@ -49,7 +49,7 @@ def test_greedy_tokens_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> Non
     marks = {"language": "<|de|>", "task": "transcribe"} if multilingual else {}
     ours = whisper_text.generate(model, mel, config, max_new_tokens=20, num_beams=1, **marks)
     assert ours == theirs
-    assert len({tuple(tokens) for tokens in ours}) == 3, (
+    assert len({tuple(tokens) for tokens in ours}) > 1, (
         "the windows sound the same, so this test proves nothing"
     )
 
@@ -59,7 +59,10 @@ def test_text_and_language_are_those_of_openai_whisper(pair: tuple[Any, Any]) ->
     samples = noise(1.5)
     ours = model.transcribe(samples, max_new_tokens=20)
     mel = model.log_mel([samples])
-    options = whisper.decoding.DecodingOptions(without_timestamps=True, sample_len=20, fp16=False)
+    given = None if reference.is_multilingual else "en"
+    options = whisper.decoding.DecodingOptions(
+        language=given, without_timestamps=True, sample_len=20, fp16=False
+    )
     theirs = whisper.decoding.decode(reference, mel, options)[0]
     assert ours.text == theirs.text.strip()
     assert ours.text
@@ -202,6 +205,5 @@ def test_steering_tokens_of_openai_vocabularies(size: int) -> None:
     assert ours["begin_suppress_tokens"] == [*tokenizer.encode(" "), tokenizer.eot]
     if size != ENGLISH:
         assert ours["task_to_id"] == {"transcribe": tokenizer.transcribe, "translate": tokenizer.translate}
-        codes = [name.strip("<|>") for name in ours["lang_to_id"]]
-        assert codes == list(tokenizer.all_language_codes)
-        assert list(ours["lang_to_id"].values()) == list(tokenizer.all_language_tokens)
+        codes = zip(tokenizer.all_language_codes, tokenizer.all_language_tokens, strict=True)
+        assert ours["lang_to_id"] == {f"<|{code}|>": token for code, token in codes}
