@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from freud.cli.options import Json
 from freud.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from freud.features import Hit
 
 
 def main(
@@ -43,7 +46,16 @@ def main(
     elif not hits:
         print("no clip: the feature is never active within these limits")
     else:
-        print_table(
-            ["rank", "value", "time", "clip", "speaker", "transcript or label"],
-            [[h.rank, h.value, f"{h.time:.2f} s", h.name, h.speaker, h.transcript or h.label] for h in hits],
-        )
+        print_hits(hits)
+
+
+def print_hits(hits: list[Hit]) -> None:
+    """One line a hit; tiers that the corpus has are columns, with the label at the peak."""
+    tiers = sorted({tier for hit in hits for tier in hit.tiers})
+    print_table(
+        ["rank", "value", "time", *tiers, "clip", "speaker", "transcript or label"],
+        [
+            [h.rank, h.value, f"{h.time:.2f} s", *map(h.tiers.get, tiers), h.name, h.speaker, h.transcript or h.label]
+            for h in hits
+        ],
+    )

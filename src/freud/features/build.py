@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError, safe_open
@@ -409,7 +410,7 @@ def _column(values: Any, kind: pa.DataType) -> pa.Array:
 
 
 def _write_clips(out: Path, activations: SiteActivations, corpus: Corpus) -> list[str]:
-    """What a result says about its clip, by clip index, so that an index can be searched without its corpus."""
+    """What a result says about its clip, by clip number, so that an index can be searched without its corpus."""
     pieces = activations.store.pieces
     frames = np.bincount(pieces.clip, pieces.rows, minlength=len(corpus)).astype(np.int64)
     table = pa.table(
@@ -425,4 +426,8 @@ def _write_clips(out: Path, activations: SiteActivations, corpus: Corpus) -> lis
     )
     with artifacts.replacing(out / "clips.parquet") as temporary:
         pq.write_table(table, temporary)
-    return ["clips.parquet"]
+    segments = corpus.segment_table
+    number = pc.index_in(segments["clip_id"], value_set=table["id"]).cast(pa.int32())
+    with artifacts.replacing(out / "segments.parquet") as temporary:
+        pq.write_table(segments.drop(["clip_id"]).add_column(0, "clip", number), temporary, row_group_size=ROW_GROUP)
+    return ["clips.parquet", "segments.parquet"]

@@ -37,6 +37,7 @@ class Hit:
         value: value of the feature at its peak.
         frame: frame of the peak. time: its middle, in seconds from the start of the clip.
         transcript, label, speaker: what the corpus knows of the clip, or None.
+        tiers: the label of each tier at that time, such as {"phones": "m", "words": "mother"}.
     """
 
     rank: int
@@ -48,6 +49,7 @@ class Hit:
     transcript: str | None
     label: str | None
     speaker: str | None
+    tiers: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class FeatureIndex:
         negative = "-min > max" if absolute else "false"
         rows = self.sql(
             f"""
-            SELECT c.id, c.name, p.value, p.frame, c.transcript, c.class, c.speaker
+            SELECT c.clip, c.id, c.name, p.value, p.frame, c.transcript, c.class, c.speaker
             FROM (
                 SELECT clip, CASE WHEN {negative} THEN min ELSE max END AS value,
                        CASE WHEN {negative} THEN min_frame ELSE max_frame END AS frame
@@ -174,10 +176,26 @@ class FeatureIndex:
             """,
             [feature, -np.inf if min is None else min, np.inf if max is None else max, n],
         )
+        tiers = self._tiers_at([(row[0], self.time(row[4])) for row in rows])
         return [
-            Hit(rank, clip, name, value, frame, self.time(frame), transcript, label, speaker)
-            for rank, (clip, name, value, frame, transcript, label, speaker) in enumerate(rows, 1)
+            Hit(rank, clip, name, value, frame, self.time(frame), transcript, label, speaker, heard)
+            for rank, ((_, clip, name, value, frame, transcript, label, speaker), heard) in enumerate(
+                zip(rows, tiers, strict=True), 1
+            )
         ]
+
+    def _tiers_at(self, places: list[tuple[int, float]]) -> list[dict[str, str]]:
+        """For each (clip number, seconds), the label of every tier there."""
+        found: list[dict[str, str]] = [{} for _ in places]
+        rows = self.sql(
+            'SELECT clip, tier, start, "end", label FROM segments WHERE clip IN ?', [[c for c, _ in places]]
+        )
+        by_clip: dict[int, list[tuple[str, float, float, str]]] = {}
+        for clip, *segment in rows:
+            by_clip.setdefault(clip, []).append(tuple(segment))
+        for labels, (clip, time) in zip(found, places, strict=True):
+            labels.update({tier: label for tier, start, end, label in by_clip.get(clip, []) if start <= time < end})
+        return found
 
     def time(self, frame: int) -> float:
         """Middle of a frame, in seconds."""
