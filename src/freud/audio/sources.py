@@ -70,7 +70,7 @@ def _open_container(raw: BinaryIO, name: str) -> Iterator[Container]:
     try:
         container = av.open(raw, options={"format_whitelist": _FFMPEG_FORMATS})
     except (av.error.FFmpegError, OSError, ValueError):
-        raise AudioError(f"{name}: not audio of a format that can be read, or damaged at its start") from None
+        raise _not_audio(name) from None
     with container:
         if not container.streams.audio:
             raise AudioError(f"{name}: has no audio stream")
@@ -156,7 +156,7 @@ class Container:
             raise AudioError(f"{name}: its audio is in a coding that cannot be read")
         self.rate, self.channels = self.audio.rate, self.audio.channels
         if not self.rate or not self.channels:
-            raise AudioError(f"{name}: does not say its sample rate; it may be cut short")
+            raise _not_audio(name)
 
     def count(self) -> int:
         """Frames in the file, by decoding it."""
@@ -201,7 +201,9 @@ class Container:
         return samples.T if frame.format.is_planar else samples.reshape(-1, channels)
 
     def _stated_seconds(self) -> float:
-        """The length its header gives, or 0."""
+        """The length its header gives, or 0; that of a bare stream is FFmpeg's guess from its bit rate."""
+        if self.container.format.name in {"mp3", "aac", "amr"}:
+            return 0.0
         if self.audio.duration is not None and self.audio.time_base is not None:
             return float(self.audio.duration * self.audio.time_base)
         if self.container.duration is not None and not self.container.streams.video:
@@ -211,6 +213,10 @@ class Container:
 
 def _block_frames(rate: int, channels: int) -> int:
     return max(1, min(_BLOCK_SECONDS * rate, _BLOCK_VALUES // channels))
+
+
+def _not_audio(name: str) -> AudioError:
+    return AudioError(f"{name}: not audio of a format that can be read, or damaged at its start")
 
 
 def _cut_short(name: str, present: float, stated: float) -> AudioError:
