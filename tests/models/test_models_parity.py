@@ -36,7 +36,7 @@ def openai_activations(
             handles.append(
                 module.register_forward_pre_hook(lambda _, args, site=site: found.update({site: args[0]}))
             )
-        elif name and "blocks." in name or name in {"encoder.ln_post", "decoder.ln"}:
+        elif "blocks." in name or name in {"encoder.ln_post", "decoder.ln"}:
             handles.append(
                 module.register_forward_hook(lambda _, args, out, name=name: found.update({name: out}))
             )
@@ -79,12 +79,9 @@ def test_all_sites_at_the_size_of_tiny(make_openai: Callable[..., tuple[Any, Pat
         n_text_state=384,
         n_text_head=6,
         n_text_layer=4,
-        n_vocab=51865,
     )
     mel = torch.randn(1, 80, 3000, generator=torch.Generator().manual_seed(4))
-    compare(
-        reference, freud.models.load(str(path)), mel, torch.tensor([[50258, 50259, 50359, 50363, 11, 12]])
-    )
+    compare(reference, freud.models.load(str(path)), mel, torch.tensor([[258, 259, 359, 363, 11, 12]]))
 
 
 @pytest.mark.parametrize("dims", [{"n_mels": 128, "n_vocab": 51866}, {"n_vocab": 51864}])

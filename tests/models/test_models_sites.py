@@ -187,7 +187,7 @@ def test_hooks_go_whatever_happens(model: Any, mel: Tensor) -> None:
     assert hooks_left(model) == 0
     with pytest.raises(UnknownNameError), model.hooked(read=["encoder.blocks.0", "encoder.blocks.9"]):
         pass
-    with pytest.raises(FreudError, match="read-only; write encoder.blocks.0.attn.heads"):  # noqa: SIM117
+    with pytest.raises(FreudError, match=r"read-only; write encoder\.blocks\.0\.attn\.heads"):  # noqa: SIM117
         with model.hooked(write={"encoder.blocks.0": fail, "encoder.blocks.0.attn.pattern": fail}):
             pass
     assert hooks_left(model) == 0

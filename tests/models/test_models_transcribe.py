@@ -1,4 +1,4 @@
-"""Transcription against openai-whisper's greedy decoding with the same weights; windows, languages and errors."""
+"""Transcription against openai-whisper's greedy decoding with the same weights; windows, languages, errors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every audio model offers, whatever its family: named sites that can be read and written while it runs.
+"""What every audio model offers, whatever its family: named sites to read and write while it runs.
 
-A family (see `whisper.py`) builds the network, says which module is which site, and runs a forward pass; the hooks
-live here. Hooks sit on the network itself, so use one model from one thread at a time.
+A family (see `whisper.py`) builds the network, says which module is which site, and runs a forward pass; the
+hooks live here. Hooks sit on the network itself, so use one model from one thread at a time.
 """
 
 from __future__ import annotations
@@ -36,14 +36,22 @@ class Tap:
     def read(self, keep: Callable[[Tensor], None]) -> list[RemovableHandle]:
         """Call `keep` with the activations each time they are computed."""
         if self.at_input:
-            return [self.module.register_forward_pre_hook(lambda _, args: keep(args[0]))]
-        return [self.module.register_forward_hook(lambda _, args, output: keep(output))]
+            return [self.module.register_forward_pre_hook(_on_input(keep))]
+        return [self.module.register_forward_hook(_on_output(keep))]
 
     def write(self, replace: Write) -> list[RemovableHandle]:
         """Use `replace(activations)` in place of the activations."""
         if self.at_input:
-            return [self.module.register_forward_pre_hook(lambda _, args: (replace(args[0]), *args[1:]))]
-        return [self.module.register_forward_hook(lambda _, args, output: replace(output))]
+            return [self.module.register_forward_pre_hook(_on_input(replace))]
+        return [self.module.register_forward_hook(_on_output(replace))]
+
+
+def _on_output(function: Callable[[Tensor], Tensor | None]) -> Callable[..., Tensor | None]:
+    return lambda _module, _args, output: function(output)
+
+
+def _on_input(function: Callable[[Tensor], Tensor | None]) -> Callable[..., Tensor | None]:
+    return lambda _module, args: function(args[0])
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class PatternTap:
     causal: bool
 
     def read(self, keep: Callable[[Tensor], None]) -> list[RemovableHandle]:
-        """Call `keep` with [B, heads, T_query, T_key] each time the key projection, which runs second, has run."""
+        """Call `keep` with [B, heads, T_query, T_key] each time query and key, in this order, have run."""
         query: Tensor | None = None
 
         def hold(_module: nn.Module, _args: tuple[Any, ...], output: Tensor) -> None:
@@ -73,14 +81,10 @@ class PatternTap:
         return [self.query.register_forward_hook(hold), self.key.register_forward_hook(finish)]
 
     def _weights(self, query: Tensor, key: Tensor) -> Tensor:
-        q, k = (
-            x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key)
-        )  # [B, heads, T, d_head]
+        q, k = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key))  # [B, heads, T, d_head]
         scores = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
         if self.causal:
-            scores = scores.masked_fill(
-                scores.new_ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf
-            )
+            scores = scores.masked_fill(scores.new_ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
         return scores.softmax(-1).to(query.dtype)
 
 
@@ -139,14 +143,34 @@ class AudioModel(abc.ABC):
 
     @abc.abstractmethod
     def run(self, mel: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """One forward pass: the encoder's output [B, T, d_model], or the decoder's [B, L, d_model] with `tokens`."""
+        """One forward pass: the encoder's output [B, T, width], or with `tokens` [B, L] the decoder's."""
 
     @abc.abstractmethod
-    def transcribe(self, audio: str | Path | np.ndarray, **options: Any) -> Transcript:
-        """What is said in a file, or in an array of 16 kHz mono samples."""
+    def transcribe(
+        self,
+        audio: str | Path | np.ndarray,
+        *,
+        language: str | None = None,
+        task: str = "transcribe",
+        max_new_tokens: int | None = None,
+        num_beams: int = 1,
+    ) -> Transcript:
+        """What is said in a clip, decoded greedily (temperature 0) window by window.
+
+        Args:
+            audio: a file, or an array of 16 kHz mono samples.
+            language: code or name (`en`, `german`); detected from the first window if not given.
+            task: `transcribe`, or `translate` to English.
+            max_new_tokens: at most so many tokens a window; by default as many as the decoder can hold.
+            num_beams: width of a beam search; 1 is greedy.
+
+        Raises:
+            UnknownNameError: the model does not know the language or the task.
+            FreudError: the model has no decoder or no vocabulary, or the audio cannot be read.
+        """
 
     def select(self, patterns: Sequence[str]) -> list[Site]:
-        """The sites that match names, aliases or globs, in data-flow order; see `freud.models.sites.select`."""
+        """The sites that match names, aliases or globs, in data-flow order; see `sites.select`."""
         return _sites.select(self.sites, patterns)
 
     def site(self, site: str | Site) -> Site:
@@ -165,9 +189,9 @@ class AudioModel(abc.ABC):
         """Read and write sites in whatever the model runs inside the block; every hook is gone after it.
 
         Args:
-            read: sites to keep. Each time one is computed the yielded dict gets it, by canonical name, as the rest
-                of the model sees it (after a write at the same site). Tensors are the network's own: do not change them.
-            write: for each site, a function from its activations [B, T, width] to their replacement, same shape.
+            read: sites to keep. Each time one is computed the yielded dict gets it, as the rest of the model
+                sees it (after a write at the same site). Its tensors are the network's: do not change them.
+            write: for each site, a function from its activations [B, T, width] to their replacement.
             stop: end the block at the moment the last of `read` is there; nothing after that runs.
 
         Yields:
@@ -195,9 +219,8 @@ class AudioModel(abc.ABC):
             for site, function in writes.items():  # before the reads, which so see what was written
                 tap = self._taps[site.name]
                 if isinstance(tap, PatternTap):
-                    raise FreudError(
-                        f"site {site.name} is read-only; write {site.name.removesuffix('pattern')}heads instead"
-                    )
+                    heads = site.name.removesuffix("pattern") + "heads"
+                    raise FreudError(f"site {site.name} is read-only; write {heads} instead")
                 handles += tap.write(_same_shape(site, function))
             for name in dict.fromkeys(site.name for site in wanted):
                 handles += self._taps[name].read(keeper(name))
@@ -220,8 +243,8 @@ class AudioModel(abc.ABC):
             tokens: [B, L] token ids that the decoder is given (teacher forcing), for decoder sites only.
 
         Returns:
-            by canonical name, in the order asked: [B, T, width] in the model's dtype on its device; patterns are
-            [B, heads, T_query, T_key]. T is `frames_per_window` in the encoder and L in the decoder.
+            by canonical name, in the order asked: [B, T, width] in the model's dtype on its device; patterns
+            are [B, heads, T_query, T_key]. T is `frames_per_window` in the encoder and L in the decoder.
 
         Raises:
             UnknownNameError: there is no such site.
@@ -256,8 +279,8 @@ def _same_shape(site: Site, function: Write) -> Write:
         replacement = function(activations)
         if replacement.shape != activations.shape:
             raise FreudError(
-                f"the write at {site.name} returned {tuple(replacement.shape)} for {tuple(activations.shape)};"
-                " it must keep the shape"
+                f"the write at {site.name} returned {tuple(replacement.shape)} for"
+                f" {tuple(activations.shape)}; it must keep the shape"
             )
         return replacement.to(activations)
 

@@ -16,11 +16,13 @@ NANO = "nano"
 
 _SIZES = ["tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en"]
 SHORT_NAMES: dict[str, str] = {
-    **{size: f"openai/whisper-{size}" for size in [*_SIZES, "large-v1", "large-v2", "large-v3"]},
-    "large": "openai/whisper-large-v3",  # as openai-whisper has it; the hub's whisper-large is v1
+    **{size: f"openai/whisper-{size}" for size in _SIZES},
+    "large-v1": "openai/whisper-large",
+    "large-v2": "openai/whisper-large-v2",
+    "large-v3": "openai/whisper-large-v3",
+    "large": "openai/whisper-large-v3",  # the name means the newest to openai-whisper, the oldest to the hub
     "turbo": "openai/whisper-large-v3-turbo",
 }
-SHORT_NAMES["large-v1"] = "openai/whisper-large"
 
 Kind = Literal["nano", "folder", "openai", "hub"]
 
@@ -50,7 +52,8 @@ def locate(name: str) -> tuple[Kind, str]:
         return "folder", str(path)
     if path.is_file():
         return "openai", str(path)
-    known = f"the known names are {', '.join(available())}; or give a Hugging Face id, a folder, or an OpenAI .pt file"
+    names = ", ".join(available())
+    known = f"the known names are {names}; or give a Hugging Face id, a folder, or an OpenAI .pt file"
     if name.startswith((".", "/", "~")) or path.suffix in {".pt", ".pth", ".safetensors", ".bin"}:
         raise UnknownNameError(f"{name}: no such file or folder; {known}")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):

@@ -1,7 +1,7 @@
 """Reads a model's configuration and weights from a folder, an OpenAI `.pt` file or the Hugging Face hub.
 
-All of them become one `Checkpoint` with Hugging Face's names, so what follows does not care where it came from.
-Nothing here runs code from a checkpoint: no pickle beyond torch's tensors, and only numbers are taken from its JSON.
+All become one `Checkpoint` with Hugging Face's names, so what follows does not care where it came from.
+Nothing here runs code from a checkpoint: of pickles only torch's tensors are read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Checkpoint:
 
 
 def read_folder(folder: Path) -> Checkpoint:
-    """Read a folder in Hugging Face layout: `config.json` and safetensors, whole or sharded, or `pytorch_model.bin`.
+    """Read a folder in Hugging Face layout: `config.json` and weights, whole or sharded.
 
     Raises:
         FreudError: something is missing.
@@ -72,9 +72,7 @@ def _weight_files(folder: Path) -> list[Path]:
         index = folder / f"{single}.index.json"
         if index.is_file():
             names = _read_json(index).get("weight_map")
-            if not isinstance(names, dict) or not all(
-                re.fullmatch(r"[\w.-]+", str(n)) for n in names.values()
-            ):
+            if not isinstance(names, dict) or not all(re.fullmatch(r"[\w.-]+", str(n)) for n in names.values()):
                 raise DamagedFileError(f"{index}: has no valid weight_map; download the model again")
             files = [folder / name for name in sorted(set(names.values()))]
             if absent := [file.name for file in files if not file.is_file()]:
@@ -89,9 +87,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DamagedFileError(
-            f"{path}: not valid JSON ({one_line(error)}); download the model again"
-        ) from None
+        raise DamagedFileError(f"{path}: not valid JSON ({one_line(error)}); download the model again") from None
     if not isinstance(value, dict):
         raise DamagedFileError(f"{path}: expected a JSON object; download the model again")
     return value
@@ -104,9 +100,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise DamagedFileError(
-            f"{path}: cut short or altered ({one_line(error)}); download it again"
-        ) from None
+        raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
@@ -116,14 +110,10 @@ def _read_torch(path: Path) -> dict[str, Any]:
             value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower():
-            raise DamagedFileError(
-                f"{path}: holds code, not only tensors; refused, use safetensors"
-            ) from None
+            raise DamagedFileError(f"{path}: holds code, not only tensors; refused, use safetensors") from None
         raise DamagedFileError(f"{path}: not a PyTorch checkpoint; download it again") from None
     except Exception as error:  # on damaged bytes torch's reader raises almost anything
-        raise DamagedFileError(
-            f"{path}: cut short or altered ({one_line(error)}); download it again"
-        ) from None
+        raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
     if not isinstance(value, dict):
         raise DamagedFileError(f"{path}: expected a dict of tensors, found {type(value).__name__}")
     return value
@@ -209,9 +199,7 @@ def download(repo: str) -> Path:
         UnknownNameError: the hub has no such public model.
         FreudError: the hub cannot be reached.
     """
-    folder = _snapshot(
-        repo, [*_SMALL, SAFETENSORS, f"{SAFETENSORS}.index.json", "model-?????-of-?????.safetensors"]
-    )
+    folder = _snapshot(repo, [*_SMALL, SAFETENSORS, f"{SAFETENSORS}.index.json", "model-?????-of-?????.safetensors"])
     return folder if any(folder.glob("*.safetensors")) else _snapshot(repo, [*_SMALL, PICKLED])
 
 
@@ -229,15 +217,15 @@ def _snapshot(repo: str, files: list[str]) -> Path:
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
         raise UnknownNameError(f"{endpoint} has no public model {repo!r}; check its id") from None
     except Exception as error:  # besides its own errors, those of whichever HTTP library it uses
-        raise FreudError(
-            f"cannot download {repo} from {endpoint} ({one_line(error)}); check the network, or give a local folder"
-        ) from None
+        hint = "check the network, or give a local folder"
+        raise FreudError(f"cannot download {repo} from {endpoint} ({one_line(error)}); {hint}") from None
 
 
 def fingerprint(config: dict[str, Any], weights: dict[str, Tensor]) -> str:
-    """Sixteen hex digits: SHA-256 over `config`, and each weight's name, shape and up to 4096 evenly strided values.
+    """Sixteen hex digits: SHA-256 over `config`, and each weight's name, shape and up to 4096 of its values.
 
-    Values are compared as float32, so the same weights stored in float16 and in float32 agree.
+    The values are evenly strided, so that a large model takes no longer than a small one. They are compared as
+    float32: the same weights stored in float16 and in float32 agree.
     """
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(weights):

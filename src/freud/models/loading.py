@@ -1,4 +1,7 @@
-"""From a name to a running model. A new family adds its module to `FAMILIES` under its config's `model_type`."""
+"""From a name to a running model.
+
+A new family adds its module to `FAMILIES`, under the `model_type` of its configuration.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,15 @@ from freud.errors import FreudError
 from freud.models import catalog, checkpoints
 from freud.models.base import AudioModel
 
-FAMILIES = {
-    "whisper": "freud.models.whisper"
-}  # modules with a function build(checkpoint, name, device, dtype)
+FAMILIES = {"whisper": "freud.models.whisper"}  # modules with a function build(checkpoint, name, device, dtype)
 
 
 def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> AudioModel:
     """Load a model.
 
     Args:
-        name: `nano`, a short name (`tiny` ... `large-v3`, `turbo`), a folder in Hugging Face layout, an OpenAI
-            `.pt` file, or a Hugging Face id. Write `./tiny` for a folder that has a short name.
+        name: `nano`, a short name (`tiny` ... `large-v3`, `turbo`), a folder in Hugging Face layout, an
+            OpenAI `.pt` file, or a Hugging Face id. Write `./tiny` for a folder that has a short name.
         device: where it runs.
         dtype: of its weights and activations, whatever they are stored in.
 
@@ -42,7 +43,7 @@ def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = 
     family = checkpoint.config.get("model_type")
     if family not in FAMILIES:
         raise FreudError(f"{name}: is a {family!r} model; supported are {', '.join(FAMILIES)}")
-    title = Path(where).name if kind in {"folder", "openai"} else str(name)
+    title = Path(where).absolute().name if kind in {"folder", "openai"} else str(name)
     return importlib.import_module(FAMILIES[family]).build(checkpoint, title, torch.device(device), dtype)
 
 

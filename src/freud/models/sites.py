@@ -1,7 +1,7 @@
 """Names of the places in a model where activations are read or written.
 
-Canonical names are those of openai-whisper's modules (`encoder.blocks.3.mlp.1`), because published work uses them;
-the Hugging Face module path is accepted as an alias. In a glob, `*` stands for one dotted part.
+Canonical names are those of openai-whisper's modules (`encoder.blocks.3.mlp.1`), because published work uses
+them; the Hugging Face module path is accepted as an alias. In a glob, `*` stands for one dotted part.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Site:
     frames_per_second: float | None
     """Frames a second of audio (Whisper's encoder: 50); None where a frame is one text token."""
     privileged: bool
-    """True where the coordinates mean something by themselves: `mlp.1`, the hidden layer after its nonlinearity."""
+    """True where single coordinates mean something: `mlp.1`, the hidden layer after its nonlinearity."""
     writable: bool
     """False for attention patterns, which can only be read."""
     alias: str
-    """Hugging Face path of the module that computes it; empty for attention patterns, which no module outputs."""
+    """Hugging Face path of the module that computes it; empty for attention patterns, which none outputs."""
     depth: int
     """How many blocks, of encoder and decoder together, have run in full before this one starts."""
     residual: bool

@@ -1,18 +1,20 @@
 """Whisper, on transformers' network: which module is which site, the forward pass, and transcription.
 
-`query`, `key` and `value` are the projections' outputs before any scaling, which is what openai-whisper's modules of
-those names return (transformers then scales the query by d_head^-1/2, openai-whisper both sides by d_head^-1/4).
+`query`, `key` and `value` are the projections' outputs before any scaling, which is what openai-whisper's
+modules of those names return (it then scales both query and key by d_head^-1/4, transformers the query by
+d_head^-1/2).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from freud.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
 from freud.errors import FreudError
@@ -33,11 +35,11 @@ class WhisperModel(AudioModel):
         self,
         name: str,
         fingerprint: str,
-        encoder: nn.Module,
+        encoder: Any,
         network: WhisperForConditionalGeneration | None,
         checkpoint: Checkpoint,
     ) -> None:
-        config: Any = encoder.config
+        config = encoder.config
         self.name = name
         self.fingerprint = fingerprint
         self.encoder = encoder
@@ -59,9 +61,7 @@ class WhisperModel(AudioModel):
         """Name the sites of the encoder or decoder, in the order in which they are computed."""
         rate = ENCODER_RATE if half == "encoder" else None
         path = f"model.{half}.layers"
-        first = (
-            0 if half == "encoder" else len(self.encoder.layers) + 1
-        )  # the decoder's blocks come after ln_post
+        first = 0 if half == "encoder" else len(self.encoder.layers) + 1  # the decoder's blocks come after ln_post
         for number, layer in enumerate(stack.layers):
             depth, block, alias = first + number, f"{half}.blocks.{number}", f"{path}.{number}"
             self._add_attention(
@@ -90,9 +90,7 @@ class WhisperModel(AudioModel):
             self._add(block, alias, Tap(layer), layer.fc2.out_features, rate, depth)
         norm = "encoder.ln_post" if half == "encoder" else "decoder.ln"
         tap = Tap(stack.layer_norm)
-        self._add(
-            norm, f"model.{half}.layer_norm", tap, stack.config.d_model, rate, first + len(stack.layers)
-        )
+        self._add(norm, f"model.{half}.layer_norm", tap, stack.config.d_model, rate, first + len(stack.layers))
 
     def _add_attention(
         self,
@@ -110,14 +108,10 @@ class WhisperModel(AudioModel):
         self._add(f"{name}.key", f"{alias}.k_proj", Tap(k), width, key_rate, depth)
         self._add(f"{name}.value", f"{alias}.v_proj", Tap(v), width, key_rate, depth)
         self._add(f"{name}.pattern", "", PatternTap(q, k, heads, causal), heads, query_rate, depth)
-        self._add(
-            f"{name}.heads", f"{alias}.out_proj.input", Tap(out, at_input=True), width, query_rate, depth
-        )
+        self._add(f"{name}.heads", f"{alias}.out_proj.input", Tap(out, at_input=True), width, query_rate, depth)
         self._add(name, alias, Tap(out), width, query_rate, depth)
 
-    def _add(
-        self, name: str, alias: str, tap: Tap | PatternTap, width: int, rate: float | None, depth: int
-    ) -> None:
+    def _add(self, name: str, alias: str, tap: Tap | PatternTap, width: int, rate: float | None, depth: int) -> None:
         self._taps[name] = tap
         self.sites[name] = Site(
             name=name,
@@ -134,7 +128,7 @@ class WhisperModel(AudioModel):
         """Log-mel input for windows of audio.
 
         Args:
-            samples: arrays of 16 kHz mono audio in -1 to 1, none longer than `window_samples`; padded with zeros.
+            samples: arrays of 16 kHz mono audio, none longer than `window_samples`; padded with zeros.
 
         Returns:
             [B, n_mels, 2 * frames_per_window] in the model's dtype on its device.
@@ -147,14 +141,12 @@ class WhisperModel(AudioModel):
         padded = torch.zeros(len(samples), self.window_samples)
         for row, window in zip(padded, samples, strict=True):
             if len(window) > self.window_samples:
-                raise FreudError(
-                    f"{len(window)} samples do not fit a window of {self.window_samples}; cut them first"
-                )
+                raise FreudError(f"{len(window)} samples do not fit a window of {self.window_samples}; cut them first")
             row[: len(window)] = torch.as_tensor(window, dtype=torch.float32)
         return log_mel(padded, self.n_mels).to(self.device, self.dtype)
 
     def run(self, mel: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """One forward pass: `encoder.ln_post` [B, T, d_model], or with `tokens` [B, L] `decoder.ln` [B, L, d_model].
+        """One forward pass: `encoder.ln_post` [B, T, d], or with `tokens` [B, L] `decoder.ln` [B, L, d].
 
         Raises:
             FreudError: `mel` is not [B, n_mels, 2 * frames_per_window], or `tokens` do not suit the decoder.
@@ -242,7 +234,8 @@ def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.
     encoder, network = whisper_network.empty_network(config)
     weights = whisper_network.checked_weights(checkpoint, encoder, network)
     whisper_network.fill(encoder, network, weights, device, dtype)
-    return WhisperModel(name, fingerprint(config, weights), encoder, network, checkpoint)
+    words = dataclasses.replace(checkpoint, weights={})  # not to hold the weights twice
+    return WhisperModel(name, fingerprint(config, weights), encoder, network, words)
 
 
 def random_nano(device: torch.device, dtype: torch.dtype) -> WhisperModel:

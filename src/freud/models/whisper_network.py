@@ -1,7 +1,7 @@
 """Builds transformers' Whisper from a checkpoint's numbers, after checking every one of them.
 
-Weights go straight into an empty network, so nothing is ever left at a random start: a tensor that is missing or
-has the wrong shape is an error that names it.
+Weights go straight into an empty network, so nothing is ever left at a random start: a tensor that is missing
+or has the wrong shape is an error that names it.
 """
 
 from __future__ import annotations
@@ -59,23 +59,17 @@ def checked_config(checkpoint: Checkpoint) -> dict[str, Any]:
         DamagedFileError: one is missing or cannot be.
     """
     names = _ENCODER + (_DECODER if _has_decoder(checkpoint) else ())
-    config = {name: checkpoint.config.get(name) for name in names}
+    config: dict[str, Any] = {name: checkpoint.config.get(name) for name in names}
     for name, value in config.items():
         if type(value) is not int or not 0 < value <= _LARGEST:
             raise _damaged(checkpoint, f"its configuration has {name} = {str(value)[:40]}; expected a size")
     for half in ("encoder", "decoder") if _has_decoder(checkpoint) else ("encoder",):
         heads, layers = config[f"{half}_attention_heads"], config[f"{half}_layers"]
         if config["d_model"] % heads:
-            raise _damaged(
-                checkpoint, f"its configuration has d_model = {config['d_model']} for {heads} {half} heads"
-            )
-        found = sum(
-            name.startswith(f"{half}.layers.") and name.endswith(".fc1.weight") for name in checkpoint.weights
-        )
+            raise _damaged(checkpoint, f"its configuration has d_model = {config['d_model']} for {heads} {half} heads")
+        found = sum(name.startswith(f"{half}.layers.") and name.endswith(".fc1.weight") for name in checkpoint.weights)
         if found != layers:  # before a network of that size is built
-            raise _damaged(
-                checkpoint, f"it has the weights of {found} {half} blocks; its configuration says {layers}"
-            )
+            raise _damaged(checkpoint, f"it has the weights of {found} {half} blocks; its configuration says {layers}")
     config["activation_function"] = checkpoint.config.get("activation_function", "gelu")
     if config["activation_function"] not in {"gelu", "gelu_new", "relu", "silu"}:
         raise _damaged(checkpoint, f"unknown activation_function {str(config['activation_function'])[:40]!r}")
@@ -96,17 +90,13 @@ def empty_network(config: dict[str, Any]) -> tuple[nn.Module, WhisperForConditio
 def checked_weights(
     checkpoint: Checkpoint, encoder: nn.Module, network: WhisperForConditionalGeneration | None
 ) -> dict[str, Tensor]:
-    """The weights that the network needs and no others, by name; the output projection is the token embedding.
+    """The weights that the network needs and no others, by name; the output projection is not one of its own.
 
     Raises:
         DamagedFileError: one is missing, has the wrong shape, or is not made of floating-point numbers.
     """
-    halves = (
-        {"encoder": encoder} if network is None else {"encoder": encoder, "decoder": network.model.decoder}
-    )
-    shapes = {
-        f"{half}.{name}": w.shape for half, part in halves.items() for name, w in part.state_dict().items()
-    }
+    halves = {"encoder": encoder} if network is None else {"encoder": encoder, "decoder": network.model.decoder}
+    shapes = {f"{half}.{name}": w.shape for half, part in halves.items() for name, w in part.state_dict().items()}
     if missing := [name for name in shapes if name not in checkpoint.weights]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise _damaged(checkpoint, f"it lacks the weights {missing[0]}{more}")
@@ -115,9 +105,7 @@ def checked_weights(
         if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or not tensor.is_floating_point():
             raise _damaged(checkpoint, f"{name} is not a tensor of floating-point numbers")
         if tensor.shape != shape:
-            raise _damaged(
-                checkpoint, f"{name} has shape {list(tensor.shape)}; its configuration says {list(shape)}"
-            )
+            raise _damaged(checkpoint, f"{name} has shape {list(tensor.shape)}; its configuration says {list(shape)}")
     return {name: checkpoint.weights[name] for name in shapes}
 
 
@@ -128,12 +116,10 @@ def fill(
     device: torch.device,
     dtype: torch.dtype,
 ) -> None:
-    """Put the weights into an empty network, on the device and in the dtype, and make it ready for inference."""
+    """Put the weights into an empty network, on the device and in the dtype, ready for inference."""
     weights = {name: tensor.to(device, dtype) for name, tensor in weights.items()}
     if network is None:
-        encoder.load_state_dict(
-            {name.removeprefix("encoder."): w for name, w in weights.items()}, assign=True
-        )
+        encoder.load_state_dict({name.removeprefix("encoder."): w for name, w in weights.items()}, assign=True)
     else:
         network.model.load_state_dict(weights, assign=True)
         network.proj_out.weight = network.model.decoder.embed_tokens.weight
@@ -164,12 +150,12 @@ def quiet() -> Iterator[None]:
 
 
 def _config(numbers: dict[str, Any]) -> Any:
-    """Transformers' configuration. Only known numbers reach it: some of its other entries make it download code."""
+    """Transformers' configuration. Only known entries reach it: some others make it download code."""
     from transformers.models.whisper.configuration_whisper import WhisperConfig
 
-    tokens: dict[str, Any] = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
-    kept = {name: value for name, value in numbers.items() if name != "model_type"}
-    return WhisperConfig(**kept, **tokens, decoder_start_token_id=0, attn_implementation="sdpa")
+    ours: dict[str, Any] = {"attn_implementation": "sdpa", "decoder_start_token_id": 0}
+    ours |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))  # `whisper_tokens` has them
+    return WhisperConfig(**{name: value for name, value in numbers.items() if name != "model_type"}, **ours)
 
 
 def _has_decoder(checkpoint: Checkpoint) -> bool:

@@ -1,7 +1,7 @@
 """Transcription: a clip's windows through transformers' generate, and the tokens back to text.
 
-A clip is cut into consecutive windows of the model's context, decoded without timestamp tokens, so a segment is a
-window; its times are clip times.
+A clip is cut into consecutive windows of the model's context, decoded without timestamp tokens, so a segment
+is a window; its times are clip times.
 """
 
 from __future__ import annotations
@@ -80,23 +80,20 @@ def generate(model: WhisperModel, mel: Tensor, config: GenerationConfig, **optio
         )
     control = {config.decoder_start_token_id, config.eos_token_id, config.pad_token_id}
     control |= {*getattr(config, "lang_to_id", {}).values(), *getattr(config, "task_to_id", {}).values()}
-    last = (
-        getattr(config, "no_timestamps_token_id", None) or model.encoder.config.vocab_size
-    )  # then timestamps
+    last = getattr(config, "no_timestamps_token_id", None) or model.encoder.config.vocab_size  # then timestamps
     return [[i for i in row if i not in control and i < last] for row in sequences.tolist()]
 
 
 def detect_language(model: WhisperModel, mel: Tensor, config: GenerationConfig) -> str:
     """The token of the most probable language of a window, such as `<|en|>`."""
     network: Any = model.network
-    best = network.detect_language(
-        mel, generation_config=config, num_segment_frames=2 * model.frames_per_window
-    )
-    return {token: name for name, token in config.lang_to_id.items()}[int(best)]
+    best = network.detect_language(mel, generation_config=config, num_segment_frames=2 * model.frames_per_window)
+    languages: dict[str, int] = vars(config)["lang_to_id"]
+    return next(name for name, token in languages.items() if token == int(best))
 
 
 def _marks(config: GenerationConfig, language: str | None, task: str) -> dict[str, Any]:
-    """The language and task arguments of generate: none for a model of one language, which knows no such tokens.
+    """The language and task for generate; none for a model of one language, which has no such tokens.
 
     Raises:
         UnknownNameError: the model does not know the language or the task.

@@ -1,7 +1,7 @@
 """Whisper's vocabulary: which token ids steer decoding, and the text that the others stand for.
 
-A Hugging Face folder says both in `generation_config.json` and `tokenizer.json`. An OpenAI `.pt` has neither: there
-the layout follows from the vocabulary's size, and the text from any of three places, see `text_decoder`.
+A Hugging Face folder says both in `generation_config.json` and `tokenizer.json`. An OpenAI `.pt` has
+neither: there the layout follows from the vocabulary's size, and the text from any of three places, see `text_decoder`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def generation_config(checkpoint: Checkpoint) -> GenerationConfig:
 
 
 def _openai_steering(size: int) -> dict[str, Any]:
-    """The layout of OpenAI's vocabularies: text, end, start, languages, six tasks and marks, 1501 timestamps."""
+    """OpenAI's vocabularies are text, end, start, languages, six tasks and marks, and 1501 timestamps."""
     from transformers.models.whisper.configuration_whisper import NON_SPEECH_TOKENS, NON_SPEECH_TOKENS_MULTI
     from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
@@ -119,9 +119,7 @@ def _from_tokenizer(path: Path) -> Callable[[Sequence[int]], str]:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing more specific
-        raise DamagedFileError(
-            f"{path}: not a tokenizer ({one_line(error)}); download the model again"
-        ) from None
+        raise DamagedFileError(f"{path}: not a tokenizer ({one_line(error)}); download the model again") from None
     return lambda ids: tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
