@@ -142,7 +142,8 @@ def histogram(
 ) -> np.ndarray:
     """Counts [last - first, BINS] of values in equal bins between each feature's low and high; the rest in the end bins."""
     row = feature - first
-    span = np.maximum(high - low, np.finfo(np.float32).tiny)
-    position = (value - low[row]) * (BINS / span)[row]
+    span = (high - low).astype(np.float64)
+    per_unit = np.divide(BINS, span, out=np.zeros_like(span), where=span > 0)
+    position = (value - low[row]) * per_unit[row]
     column = np.clip(position, 0, BINS - 1).astype(np.int64)
     return np.bincount(row * BINS + column, minlength=(last - first) * BINS).reshape(-1, BINS)

@@ -237,7 +237,7 @@ class _Run:
         variance = (x - x.mean(0)).square().sum() * self.training.scale**2
         return {
             "step": self.step,
-            "loss": _digits(loss.total),
+            "loss": _digits(loss.total.detach()),
             "fvu": _digits(loss.reconstruction / variance),
             "l0": _digits(loss.l0),
             "dead": _digits((self.training.since_fired > self.training.dead_after).float().mean()),
