@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from freud import activations, artifacts, corpus, features, models, saes
 from freud.artifacts import Artifact
+from freud.corpus import Clip
 from freud.errors import FreudError, UnknownNameError
 from freud.features import FeatureIndex, Hit
 from freud.saes import Architecture, TopK
@@ -151,6 +153,26 @@ def discover(
         "seconds": seconds,
     }
     return _from_manifest(artifacts.finish(out, KIND, parameters, [], **facts))
+
+
+DEMO_SITES = ("encoder.blocks.2.mlp.1", "encoder.blocks.2")
+
+
+def demo_folder() -> Path:
+    """The bundled clips: synthesized speech with exact phone and word tiers, and a few sounds."""
+    return Path(str(resources.files("freud") / "bundled" / "demo"))
+
+
+def demo(out: Path | str, *, progress: bool = True) -> Discovery:
+    """`discover` on the bundled clips with the bundled model; a short training, since it is only to look at."""
+    return discover(demo_folder(), "nano", DEMO_SITES, out, options=Options(steps=200), progress=progress)
+
+
+def demo_transcript(model: models.AudioModel) -> tuple[Clip, str]:
+    """The first bundled clip of speech that was not trained on, and what `model` hears in it."""
+    clips = corpus.read(demo_folder())
+    clip = next(clip for clip in clips if clip.transcript and clip.split == "test")
+    return clip, model.transcribe(clips.audio_path(clip)).text
 
 
 def _is_artifact(path: Path | str) -> bool:

@@ -10,6 +10,7 @@ import os
 import sys
 
 VERBS = {
+    "demo": "all of it on the bundled clips with the bundled model, in a minute or two",
     "discover": "folder of audio in, searchable features out: all the stages below, in one command",
     "corpus": "import a folder of audio, with its labels, as a corpus",
     "models": "list models, or the sites of one",
