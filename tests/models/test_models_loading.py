@@ -60,9 +60,7 @@ def test_import_is_cheap_and_loads_no_torch() -> None:
 def test_what_is_available() -> None:
     names = freud.models.available()
     assert names[0] == "nano"
-    assert {"tiny", "tiny.en", "base", "medium.en", "large-v1", "large-v2", "large-v3", "large", "turbo"} <= {
-        *names
-    }
+    assert {"tiny", "tiny.en", "base", "medium.en", "large-v1", "large-v2", "large-v3", "large", "turbo"} <= {*names}
 
 
 def test_pt_and_folder_are_the_same_model(model: AudioModel, hf_folder: Path, mel: torch.Tensor) -> None:
@@ -203,18 +201,14 @@ def test_missing_weights_are_never_made_up(hf_folder: Path) -> None:
         rewrite(hf_folder, lambda weights, gone=gone: weights.pop(f"model.{gone}"))
         assert f"lacks the weights {gone};" in message(hf_folder, DamagedFileError)
     (hf_folder / "model.safetensors").write_bytes(whole)
-    rewrite(
-        hf_folder, lambda weights: [weights.pop(name) for name in list(weights) if "encoder.conv" in name]
-    )
+    rewrite(hf_folder, lambda weights: [weights.pop(name) for name in list(weights) if "encoder.conv" in name])
     assert "lacks the weights encoder.conv1.weight and 3 more" in message(hf_folder, DamagedFileError)
 
 
 def test_weights_of_the_wrong_kind(hf_folder: Path) -> None:
     whole = (hf_folder / "model.safetensors").read_bytes()
     rewrite(hf_folder, lambda weights: weights.update({"model.encoder.conv1.bias": torch.zeros(63)}))
-    assert "encoder.conv1.bias has shape [63]; its configuration says [64]" in message(
-        hf_folder, DamagedFileError
-    )
+    assert "encoder.conv1.bias has shape [63]; its configuration says [64]" in message(hf_folder, DamagedFileError)
     (hf_folder / "model.safetensors").write_bytes(whole)
     rewrite(
         hf_folder,
@@ -245,9 +239,7 @@ def test_nonsense_in_the_configuration(hf_folder: Path, changes: dict[str, Any],
     assert says in message(hf_folder, DamagedFileError)
 
 
-def test_entries_that_would_fetch_code_are_not_passed_on(
-    hf_folder: Path, model: AudioModel, mel: torch.Tensor
-) -> None:
+def test_entries_that_would_fetch_code_are_not_passed_on(hf_folder: Path, model: AudioModel, mel: torch.Tensor) -> None:
     edit_json(
         hf_folder / "config.json",
         auto_map={"AutoModel": "evil.Model"},
@@ -265,9 +257,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("where", ["pt", "bin"])
-def test_code_in_a_checkpoint_is_not_run(
-    hf_folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+def test_code_in_a_checkpoint_is_not_run(hf_folder: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     monkeypatch.chdir(hf_folder)
     (hf_folder / "model.safetensors").unlink()
     path = hf_folder / ("small.pt" if where == "pt" else "pytorch_model.bin")
@@ -373,9 +363,7 @@ def test_pickled_weights_come_only_where_there_is_nothing_better(hub: Path, mode
     assert freud.models.load("test/small").fingerprint == model.fingerprint
 
 
-def test_a_cached_model_needs_no_network(
-    hub: Path, monkeypatch: pytest.MonkeyPatch, model: AudioModel
-) -> None:
+def test_a_cached_model_needs_no_network(hub: Path, monkeypatch: pytest.MonkeyPatch, model: AudioModel) -> None:
     freud.models.load("test/small")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert freud.models.load("test/small").fingerprint == model.fingerprint

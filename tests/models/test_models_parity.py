@@ -17,9 +17,7 @@ from freud.models.base import AudioModel
 TOLERANCE = 1e-4  # of the largest value at the site
 
 
-def openai_activations(
-    model: whisper.model.Whisper, mel: Tensor, tokens: Tensor
-) -> tuple[dict[str, Tensor], Tensor]:
+def openai_activations(model: whisper.model.Whisper, mel: Tensor, tokens: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """What each module of openai-whisper returns, by its name in that package, and the logits."""
     found: dict[str, Tensor] = {}
     handles = []
@@ -33,13 +31,9 @@ def openai_activations(
             handles.append(module.register_forward_hook(attention))
         elif name.endswith("attn.out"):
             site = name.removesuffix("out") + "heads"
-            handles.append(
-                module.register_forward_pre_hook(lambda _, args, site=site: found.update({site: args[0]}))
-            )
+            handles.append(module.register_forward_pre_hook(lambda _, args, site=site: found.update({site: args[0]})))
         elif "blocks." in name or name in {"encoder.ln_post", "decoder.ln"}:
-            handles.append(
-                module.register_forward_hook(lambda _, args, out, name=name: found.update({name: out}))
-            )
+            handles.append(module.register_forward_hook(lambda _, args, out, name=name: found.update({name: out})))
     with torch.inference_mode(), whisper.model.disable_sdpa():
         logits = model(mel, tokens)
     for handle in handles:
@@ -85,9 +79,7 @@ def test_all_sites_at_the_size_of_tiny(make_openai: Callable[..., tuple[Any, Pat
 
 
 @pytest.mark.parametrize("dims", [{"n_mels": 128, "n_vocab": 51866}, {"n_vocab": 51864}])
-def test_other_vocabularies_and_mels(
-    make_openai: Callable[..., tuple[Any, Path]], dims: dict[str, int]
-) -> None:
+def test_other_vocabularies_and_mels(make_openai: Callable[..., tuple[Any, Path]], dims: dict[str, int]) -> None:
     reference, path = make_openai(**dims, n_audio_layer=1, n_text_layer=1)
     model = freud.models.load(str(path))
     mel = torch.randn(1, dims.get("n_mels", 80), 200, generator=torch.Generator().manual_seed(5))

@@ -54,9 +54,7 @@ def test_what_a_site_knows(model: AudioModel) -> None:
     ]
     assert all(site.privileged == name.endswith("mlp.1") for name, site in model.sites.items())
     assert all(site.writable != name.endswith("pattern") for name, site in model.sites.items())
-    assert (
-        model.sites["decoder.blocks.0.cross_attn.key"].frames_per_second == 50.0
-    )  # made from encoder frames
+    assert model.sites["decoder.blocks.0.cross_attn.key"].frames_per_second == 50.0  # made from encoder frames
     assert model.sites["decoder.blocks.0.cross_attn.query"].frames_per_second is None
     depths = [site.depth for site in model.sites.values()]
     assert depths == sorted(depths)
@@ -67,9 +65,7 @@ def test_a_star_is_one_part_of_a_name(model: AudioModel) -> None:
     assert names(model.select(["encoder.blocks.*"])) == blocks
     assert names(model.select(["*.blocks.0"])) == ["encoder.blocks.0", "decoder.blocks.0"]
     assert names(model.select(["encoder.blocks.*.mlp.1"])) == [f"{block}.mlp.1" for block in blocks]
-    assert names(model.select(["encoder.blocks.[12].attn.k?y"])) == [
-        f"{block}.attn.key" for block in blocks[1:]
-    ]
+    assert names(model.select(["encoder.blocks.[12].attn.k?y"])) == [f"{block}.attn.key" for block in blocks[1:]]
 
 
 def test_selection_is_in_data_flow_order_without_repeats(model: AudioModel) -> None:

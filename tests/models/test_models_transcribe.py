@@ -49,9 +49,7 @@ def test_greedy_tokens_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> Non
     marks = {"language": "<|de|>", "task": "transcribe"} if multilingual else {}
     ours = whisper_text.generate(model, mel, config, max_new_tokens=20, num_beams=1, **marks)
     assert ours == theirs
-    assert len({tuple(tokens) for tokens in ours}) > 1, (
-        "the windows sound the same, so this test proves nothing"
-    )
+    assert len({tuple(tokens) for tokens in ours}) > 1, "the windows sound the same, so this test proves nothing"
 
 
 def test_text_and_language_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> None:
@@ -60,9 +58,7 @@ def test_text_and_language_are_those_of_openai_whisper(pair: tuple[Any, Any]) ->
     ours = model.transcribe(samples, max_new_tokens=20)
     mel = model.log_mel([samples])
     given = None if reference.is_multilingual else "en"
-    options = whisper.decoding.DecodingOptions(
-        language=given, without_timestamps=True, sample_len=20, fp16=False
-    )
+    options = whisper.decoding.DecodingOptions(language=given, without_timestamps=True, sample_len=20, fp16=False)
     theirs = whisper.decoding.decode(reference, mel, options)[0]
     assert ours.text == theirs.text.strip()
     assert ours.text
@@ -103,9 +99,7 @@ def test_a_write_is_heard_in_the_transcript(multilingual: Any) -> None:
     before = transcribe()
     with multilingual.hooked(write={"encoder.blocks.1": torch.zeros_like}):
         assert transcribe() != before
-    with multilingual.hooked(
-        write={"encoder.blocks.1": lambda x: x, "decoder.blocks.0.cross_attn.key": lambda x: x}
-    ):
+    with multilingual.hooked(write={"encoder.blocks.1": lambda x: x, "decoder.blocks.0.cross_attn.key": lambda x: x}):
         assert transcribe() == before
     assert transcribe() == before
 
@@ -145,9 +139,7 @@ def small_vocabulary_folder(model: Any, folder: Path) -> Path:
     from tokenizers import Tokenizer, decoders, models
 
     model.network.save_pretrained(folder)
-    tokenizer = Tokenizer(
-        models.WordLevel({chr(97 + i % 26) * (1 + i // 26): i for i in range(490)}, unk_token="a")
-    )
+    tokenizer = Tokenizer(models.WordLevel({chr(97 + i % 26) * (1 + i // 26): i for i in range(490)}, unk_token="a"))
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([f"<|{i}|>" for i in range(490, 500)])
     tokenizer.save(str(folder / "tokenizer.json"))
