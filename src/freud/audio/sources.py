@@ -42,9 +42,8 @@ def open_source(path: File, name: str) -> Iterator[SoundFile | Container]:
             sound = _soundfile(raw)
             if sound is not None:
                 with sound:
-                    if 0 < sound.frames < _LONGEST and not (
-                        sound.format == "MP3" and not _mp3_says_length(path)
-                    ):
+                    says_length = sound.format != "MP3" or _mp3_says_length(path)
+                    if says_length and 0 < sound.frames < _LONGEST:
                         yield SoundFile(sound, path, name)
                         return
             raw.seek(0)

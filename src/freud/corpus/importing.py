@@ -60,14 +60,12 @@ def import_corpus(
     state = {"root": str(opened.root), "source": _state(opened.root, plan)}
     finished = artifacts.begin(out, KIND, parameters)
     if finished is not None:
-        for key, what in (
-            ("root", "was imported from {}"),
-            ("source", "holds an older state of {}: files have changed"),
-        ):
-            if finished.manifest[key] != state[key]:
-                raise FreudError(
-                    f"{out}: {what.format(finished.manifest['root'])}; delete it or choose another --out"
-                )
+        root = finished.manifest["root"]
+        advice = "delete it or choose another --out"
+        if root != state["root"]:
+            raise FreudError(f"{out}: was imported from {root}; {advice}")
+        if finished.manifest["source"] != state["source"]:
+            raise FreudError(f"{out}: holds an older state of {root}: files have changed; {advice}")
         return _open(finished, opened.root)
     try:
         with (
