@@ -40,6 +40,7 @@ RANGE_POSTINGS = 4_000_000  # postings merged at a time
 RANGE_PEAKS = 2_000_000  # peaks of a dense site merged at a time
 BLOCK = 4096  # frames encoded at a time
 QUANTILE_SAMPLE = 16_384  # frames from which a neuron's thresholds are taken
+_NOTHING = Postings(*(np.zeros(0, kind) for kind in (np.int64, np.int32, np.int32, np.float32)))
 TAIL = 0.01  # a neuron is active in its highest and its lowest 1 % of frames
 
 
@@ -48,7 +49,7 @@ def index(
     sae: SAE | Path | str | None = None,
     out: Path | str = "features",
     *,
-    corpus: Corpus | None = None,
+    corpus: Corpus | Path | str | None = None,
     progress: bool = True,
 ) -> FeatureIndex:
     """Index every neuron of a site, or every latent of an SAE on it.
@@ -61,11 +62,12 @@ def index(
         activations: one site of a store.
         sae: an SAE of that site, or its folder; None indexes the neurons.
         out: folder to write; an unfinished one is resumed, a finished one with the same parameters is opened.
-        corpus: the corpus, if it was never written to disk.
+        corpus: the corpus, if it is not where it was, or was never written to disk.
         progress: show a progress bar on a terminal.
 
     Raises:
-        FreudError: the SAE is of another site, width or model, or `out` holds something else.
+        FreudError: the SAE is of another site, width or model, the corpus is gone or another one, or `out` holds
+            something else.
     """
     out = Path(out)
     if isinstance(sae, str | Path):
@@ -79,11 +81,12 @@ def index(
         "basis": "neurons" if sae is None else "latents",
         "sae": None if sae is None else _weights_fingerprint(sae),
     }
-    if done := artifacts.begin(out, KIND, parameters):
-        return FeatureIndex(done)
-    corpus = corpus or _corpus_of(activations)
-
     work = out / "parts"
+    if done := artifacts.begin(out, KIND, parameters):
+        artifacts.discard(work)  # left over if the run that finished was killed right then
+        return FeatureIndex(done)
+    corpus = _corpus_of(activations, corpus)
+
     work.mkdir(exist_ok=True)
     source = _Latents(activations, sae) if sae is not None else _Neurons(activations)
     for shard, pieces, rows in tqdm(
@@ -120,13 +123,17 @@ def _weights_fingerprint(sae: SAE) -> str:
     return digest.hexdigest()[:16]
 
 
-def _corpus_of(activations: SiteActivations) -> Corpus:
-    path = activations.store.corpus_path
-    if path is None or not path.is_dir():
-        raise FreudError(f"{activations.store.path}: its corpus {path or ''} is gone; import it again or pass `corpus`")
-    corpus = read_corpus(path)
-    if corpus.fingerprint != activations.store.manifest["corpus"]["fingerprint"]:
-        raise FreudError(f"{path}: is not the corpus that {activations.store.path} was collected from; collect again")
+def _corpus_of(activations: SiteActivations, given: Corpus | Path | str | None) -> Corpus:
+    """The corpus that the frames were collected from: the one given, or the one that the store points to."""
+    store = activations.store
+    path = store.corpus_path if given is None else given
+    if path is None:
+        raise FreudError(f"{store.path}: was collected from a corpus that was not written to disk; give it as --corpus")
+    if isinstance(path, Path) and not path.exists():
+        raise FreudError(f"{path}: no such corpus; give the one that {store.path} was collected from as --corpus")
+    corpus = path if isinstance(path, Corpus) else read_corpus(path)
+    if corpus.fingerprint != store.manifest["corpus"]["fingerprint"]:
+        raise FreudError(f"{corpus.path or corpus.root}: is not the corpus that {store.path} was collected from")
     return corpus
 
 
@@ -145,7 +152,7 @@ class _Latents:
     def part(self, pieces: Pieces, rows: torch.Tensor) -> dict[str, np.ndarray]:
         """The postings of one shard, sorted by feature, with the first row of every feature."""
         clip, frame = clip_and_frame(pieces)
-        found = []
+        found = [_NOTHING]
         for start in range(0, len(rows), BLOCK):
             sparse = self.sae.to_sparse(rows[start : start + BLOCK].float())
             row = sparse.frame.numpy() + start
@@ -160,15 +167,16 @@ class _Latents:
         frames = self.activations.frames
         mean = np.bincount(row, value, minlength=last - first) / frames
         square = np.bincount(row, value**2, minlength=last - first) / frames
-        high = np.zeros(last - first, np.float32)
+        zero = np.zeros(last - first, np.float32)
+        high, low = zero.copy(), np.full_like(zero, np.inf)
         np.maximum.at(high, row, postings.value)
-        zero = np.zeros_like(high)
+        np.minimum.at(low, row, postings.value)
         return {
             "mean": mean,
             "std": np.sqrt(np.maximum(square - mean**2, 0)),
             "max": high,
-            "min": zero if not len(active) else np.where(active == frames, _smallest(row, postings.value, high), zero),
-            "threshold_low": np.full_like(high, -np.inf),
+            "min": np.where(active == frames, low, zero),
+            "threshold_low": np.full_like(zero, -np.inf),
             "threshold_high": zero,
             "histogram_low": zero,
             "histogram_high": high,
@@ -178,12 +186,6 @@ class _Latents:
     def peaks(self, parts: Parts, postings: Postings, first: int, last: int) -> dict[str, np.ndarray]:
         """Columns of PEAKS. A clip on which a latent is silent has none."""
         return tables.peaks(postings)
-
-
-def _smallest(row: np.ndarray, value: np.ndarray, start: np.ndarray) -> np.ndarray:
-    low = start.copy()
-    np.minimum.at(low, row, value)
-    return low
 
 
 class _Neurons:
@@ -203,7 +205,7 @@ class _Neurons:
         places = {name: np.empty((len(pieces), self.count), np.int32) for name in ("max_frame", "min_frame")}
         total, square = np.zeros(self.count), np.zeros(self.count)
         counts = np.zeros((self.count, BINS), np.int64)
-        found = []
+        found = [_NOTHING]
         for i, (start, length) in enumerate(zip(pieces.first_row, pieces.rows, strict=True)):
             values = rows[start : start + length].float()
             for name, extreme in (("max", values.max(0)), ("min", values.min(0))):
@@ -378,20 +380,21 @@ class _Tables:
         self.out = out
         self.names = [name for name in self.SCHEMAS if postings or name != "postings"]
         self.files = [f"{name}.parquet" for name in self.names]
-        self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self.writers = {}
-        for name in self.names:
-            temporary = self.stack.enter_context(artifacts.replacing(self.out / f"{name}.parquet"))
-            writer = pq.ParquetWriter(
-                temporary,
-                self.SCHEMAS[name],
-                compression="zstd",
-                compression_level=1,
-                write_page_checksum=True,
-            )
-            self.writers[name] = self.stack.enter_context(writer)
+        with contextlib.ExitStack() as stack:
+            for name in self.names:
+                temporary = stack.enter_context(artifacts.replacing(self.out / f"{name}.parquet"))
+                writer = pq.ParquetWriter(
+                    temporary,
+                    self.SCHEMAS[name],
+                    compression="zstd",
+                    compression_level=1,
+                    write_page_checksum=True,
+                )
+                self.writers[name] = stack.enter_context(writer)
+            self.stack = stack.pop_all()  # closed here and now if a file could not be opened
         return self
 
     def __call__(self, name: str, columns: dict[str, Any]) -> None:
