@@ -12,17 +12,22 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from freud.errors import DamagedFileError, FreudError
 from freud.version import __version__
 
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished.json"
+_UMASK = os.umask(0o077)  # it can only be read by setting it
+os.umask(_UMASK)
 
 
 @contextlib.contextmanager
@@ -34,24 +39,47 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         FreudError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = _temporary(path)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in {
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EACCES,
-            errno.EROFS,
-        }:
-            raise FreudError(
-                f"{path}: cannot write: {error.strerror}; free some room or choose another --out"
-            ) from None
+        with writing(path):
+            yield temporary
+            temporary.chmod(0o666 & ~_UMASK)  # safetensors makes its files private
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk, met while `path` is written, into one line.
+
+    Raises:
+        FreudError: the disk is full or the folder cannot be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if reason := _unwritable(error):
+            raise FreudError(f"{path}: cannot write: {reason}; free some room or choose another --out") from None
+        raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+def _unwritable(error: BaseException) -> str | None:
+    """Why the disk did not take a file, if that is what the error says."""
+    if isinstance(error, SafetensorError) and (wrapped := re.search(r"\(os error (\d+)\)", str(error))):
+        error = OSError(int(wrapped[1]), "")  # the library keeps the number only as text
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno in _UNWRITABLE else None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -142,12 +170,25 @@ def read(path: Path | str, kind: str) -> Artifact:
         if (path / UNFINISHED).is_file():
             raise FreudError(f"{path}: unfinished; run the same `freud {kind}` command again to resume it")
         raise FreudError(f"{path}: has no {MANIFEST}; expected a folder written by `freud {kind}`")
-    manifest = read_json(path / MANIFEST)
-    if manifest.get("kind") != kind:
-        raise FreudError(
-            f"{path}: was written by `freud {manifest.get('kind')}`; expected one written by `freud {kind}`"
-        )
+    manifest = _read_manifest(path)
+    if manifest["kind"] != kind:
+        raise FreudError(f"{path}: was written by `freud {manifest['kind']}`; expected one written by `freud {kind}`")
     return Artifact(path, manifest)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a finished folder, checked against the fingerprint in it."""
+    manifest = read_json(path / MANIFEST)
+    if not manifest.keys() >= _FINGERPRINTED or manifest.get("fingerprint") != _fingerprint(manifest):
+        raise DamagedFileError(f"{path / MANIFEST}: its content has changed; delete {path} and run the stage again")
+    return manifest
+
+
+_FINGERPRINTED = {"kind", "parameters", "files"}
+
+
+def _fingerprint(manifest: Mapping[str, Any]) -> str:
+    return fingerprint({k: manifest[k] for k in _FINGERPRINTED})
 
 
 def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifact | None:
@@ -163,22 +204,30 @@ def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifac
     for name in (MANIFEST, UNFINISHED):
         if not (path / name).is_file():
             continue
-        found = read_json(path / name)
+        found = _read_manifest(path) if name == MANIFEST else read_json(path / name)
         if found.get("kind") != kind:
             raise FreudError(f"{path}: holds a result of `freud {found.get('kind')}`; choose another --out")
-        if found["parameters"] != wanted:
-            changed = sorted(
-                k for k in wanted.keys() | found["parameters"] if wanted.get(k) != found["parameters"].get(k)
-            )
+        had = found.get("parameters", {})
+        if had != wanted:
+            changed = sorted(k for k in wanted.keys() | had if wanted.get(k) != had.get(k))
             raise FreudError(
                 f"{path}: was written with other settings ({', '.join(changed)}); choose another --out or delete it"
             )
-        return Artifact(path, found) if name == MANIFEST else None
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if name == MANIFEST:
+            return Artifact(path, found)
+        for pattern in (
+            ".*.partial",
+            ".tmp??????",
+        ):  # half-written when the run was killed; safetensors names the latter
+            for leftover in path.rglob(pattern):
+                leftover.unlink()
+        return None
+    # A run killed while it wrote its first file leaves that file's temporary name, and nothing else.
+    if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {_temporary(path / UNFINISHED).name}):
         raise FreudError(f"{path}: exists and is not a result of `freud {kind}`; choose another --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except OSError as error:  # also a file where a folder should be, or a name too long
         raise FreudError(f"{path}: cannot create the folder: {error.strerror}") from None
     write_json(path / UNFINISHED, {"kind": kind, "parameters": wanted})
     return None
@@ -200,7 +249,7 @@ def finish(path: Path | str, kind: str, parameters: Mapping[str, Any], files: li
         **facts,
         "files": listed,
     }
-    manifest["fingerprint"] = fingerprint({k: manifest[k] for k in ("kind", "parameters", "files")})
+    manifest["fingerprint"] = _fingerprint(manifest)
     write_json(path / MANIFEST, manifest)
     (path / UNFINISHED).unlink(missing_ok=True)
     return Artifact(path, manifest)
