@@ -391,6 +391,7 @@ class _Tables:
                     self.SCHEMAS[name],
                     compression="zstd",
                     compression_level=1,
+                    use_dictionary=["feature", "clip"],  # the other columns hardly repeat: a dictionary only costs time
                     write_page_checksum=True,
                 )
                 self.writers[name] = stack.enter_context(writer)
