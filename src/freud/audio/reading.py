@@ -170,15 +170,15 @@ def _stream(path: File, name: str, offset: float, duration: float | None) -> Ite
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: times must be positive")
     with open_source(path, name) as source:
         first = round(offset * source.rate)
-        wanted = None if duration is None else round(duration * source.rate)
-        clip = _checked(_clip(source, first, wanted), source.rate, name, offset)
+        # The end is rounded by itself: rounding the length could overrun the file by a sample.
+        end = None if duration is None else round((offset + duration) * source.rate)
+        clip = _checked(_clip(source, first, end), source.rate, name, offset)
         yield from _resampled(clip, source.rate, name)
 
 
-def _clip(source: SoundFile | Container, first: int, wanted: int | None) -> Iterator[np.ndarray]:
-    """Frames first ... first + wanted of a source, as blocks [n, channels]."""
+def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterator[np.ndarray]:
+    """Frames first ... end of a source, as blocks [n, channels]."""
     position = source.seek(first)
-    end = None if wanted is None else first + wanted
     for block in source.blocks():
         part = block[max(0, first - position) : None if end is None else max(0, end - position)]
         position += len(block)
