@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import soundfile
+
+if TYPE_CHECKING:
+    from freud.activations import Activations
+    from freud.corpus import Corpus
+    from freud.models import AudioModel
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +23,43 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip(f"{path} is absent")
     return path
+
+
+@pytest.fixture(scope="session")
+def nano() -> AudioModel:
+    """The bundled model; its weights may be random, so tests must not ask what its features mean."""
+    import freud.models
+
+    return freud.models.load("nano")
+
+
+@pytest.fixture(scope="session")
+def demo() -> Corpus:
+    """The bundled corpus: 90 short clips with phones and words."""
+    import freud
+    from freud.corpus import read
+
+    return read(Path(freud.__file__).parent / "bundled" / "demo")
+
+
+@pytest.fixture(scope="session")
+def few(demo: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Seven clips of the demo, and a last one of 24 s: three windows of nano."""
+    from freud import audio
+    from freud.corpus import read
+
+    folder = tmp_path_factory.mktemp("few")
+    for clip in demo.clips[::13]:
+        shutil.copy(demo.audio_path(clip), folder)
+    samples = np.concatenate([audio.load(demo.audio_path(clip)) for clip in demo.clips[:20]])
+    soundfile.write(folder / "zz long.wav", samples[: 24 * 16000], 16000, subtype="PCM_16")
+    return read(folder)
+
+
+@pytest.fixture(scope="session")
+def store(nano: AudioModel, few: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Activations:
+    """Activations of nano on `few` at two sites, a residual stream and a layer of neurons, in float32."""
+    from freud.activations import collect
+
+    sites = ["encoder.blocks.2", "encoder.blocks.2.mlp.1"]
+    return collect(nano, few, sites, tmp_path_factory.mktemp("store") / "acts", dtype="float32", progress=False)

@@ -19,9 +19,7 @@ def tone(rate: int, channels: int = 1, hertz: float = 440.0, seconds: float = SE
 def write_with_ffmpeg(path: Path, codec: str, rate: int, seconds: float = SECONDS) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout="stereo")
-        frame = av.AudioFrame.from_ndarray(
-            tone(rate, 2, seconds=seconds).T.copy(), format="fltp", layout="stereo"
-        )
+        frame = av.AudioFrame.from_ndarray(tone(rate, 2, seconds=seconds).T.copy(), format="fltp", layout="stereo")
         frame.sample_rate, frame.pts = rate, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

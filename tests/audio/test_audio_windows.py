@@ -44,9 +44,7 @@ def test_windows_partition_the_clip(recording, window):
     np.testing.assert_array_equal(np.concatenate([samples for _, samples in parts]), whole)
 
 
-@pytest.mark.parametrize(
-    ("samples", "lengths"), [(480_000, [480_000]), (480_001, [480_000, 1]), (479_999, [479_999])]
-)
+@pytest.mark.parametrize(("samples", "lengths"), [(480_000, [480_000]), (480_001, [480_000, 1]), (479_999, [479_999])])
 def test_a_clip_of_exactly_one_window_has_no_empty_second_one(tmp_path, samples, lengths):
     soundfile.write(tmp_path / "a.wav", np.zeros(samples), 16_000)
     assert [len(window) for _, window in audio.windows(tmp_path / "a.wav", 480_000)] == lengths

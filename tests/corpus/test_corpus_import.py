@@ -76,9 +76,7 @@ def test_reading_it_back(tree, tmp_path):
 
 def test_unknown_names_say_what_exists(tree):
     opened = corpus.read(tree)
-    with pytest.raises(
-        UnknownNameError, match=f"no clip with id 'zzz': there are 3, such as {opened.clips[0].id}"
-    ):
+    with pytest.raises(UnknownNameError, match=f"no clip with id 'zzz': there are 3, such as {opened.clips[0].id}"):
         opened["zzz"]
     with pytest.raises(UnknownNameError, match="no clip with id 'zzz'"):
         opened.segments("zzz")
@@ -143,18 +141,14 @@ def test_a_source_that_has_changed_is_an_error(tree, tmp_path, change):
         text(tree / "b.txt", "hallo, world\n")
     else:
         (tree / "a.wav").unlink()
-    with pytest.raises(
-        FreudError, match=r"out: holds an older state of .*source: files have changed; delete it"
-    ):
+    with pytest.raises(FreudError, match=r"out: holds an older state of .*source: files have changed; delete it"):
         corpus.import_corpus(tree, tmp_path / "out")
 
 
 def test_another_source_or_layout_in_the_same_folder_is_an_error(tree, tmp_path):
     corpus.import_corpus(tree, tmp_path / "out")
     recording(tmp_path / "other" / "a.wav")
-    with pytest.raises(
-        FreudError, match=r"out: was imported from .*source; delete it or choose another --out"
-    ):
+    with pytest.raises(FreudError, match=r"out: was imported from .*source; delete it or choose another --out"):
         corpus.import_corpus(tmp_path / "other", tmp_path / "out")
     text(tree / "manifest.csv", "path\na.wav\n")
     with pytest.raises(FreudError, match="other settings"):
@@ -229,9 +223,7 @@ def test_what_is_not_there(tmp_path):
     with pytest.raises(FreudError, match="nowhere: no such file or folder"):
         corpus.read(tmp_path / "nowhere")
     text(tmp_path / "a.txt", "hello")
-    with pytest.raises(
-        FreudError, match=r"a\.txt: expected a folder, an audio file or a \.csv or \.tsv table"
-    ):
+    with pytest.raises(FreudError, match=r"a\.txt: expected a folder, an audio file or a \.csv or \.tsv table"):
         corpus.read(tmp_path / "a.txt")
 
 
@@ -259,9 +251,7 @@ def test_damage_is_found(tree, tmp_path):
     data = bytearray((tmp_path / "out" / "clips.parquet").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "out" / "clips.parquet").write_bytes(data)
-    with pytest.raises(
-        DamagedFileError, match=r"clips\.parquet: its content has changed .* run `freud corpus` again"
-    ):
+    with pytest.raises(DamagedFileError, match=r"clips\.parquet: its content has changed .* run `freud corpus` again"):
         corpus.read(tmp_path / "out")
 
 

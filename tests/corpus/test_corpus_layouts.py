@@ -161,9 +161,7 @@ def test_librispeech_with_a_broken_line(librispeech):
     text(chapter / "84-121123.trans.txt", "84-121123-0000 GO\n84-121123-0001\n")
     opened = corpus.read(chapter)
     assert rows(opened, "transcript") == [("GO",), (None,)]
-    assert opened.problems == [
-        {"path": "84-121123.trans.txt", "reason": "line 2: expected an utterance and its text"}
-    ]
+    assert opened.problems == [{"path": "84-121123.trans.txt", "reason": "line 2: expected an utterance and its text"}]
 
 
 # ---- ESC-50, ESC-10
@@ -212,8 +210,7 @@ def test_audioset(tmp_path):
     )
     text(
         tmp_path / "class_labels_indices.csv",
-        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/068hy,"Domestic animals, pets"\n'
-        '2,/m/07q6cd_,"Squeak"\n',
+        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/068hy,"Domestic animals, pets"\n2,/m/07q6cd_,"Squeak"\n',
     )
     opened = corpus.read(tmp_path)
     assert opened.layout == "audioset"
@@ -223,9 +220,7 @@ def test_audioset(tmp_path):
         ("audio/_0000AAAAAA_30000.wav", "Speech", "eval"),
         ("audio/other.wav", None, None),
     ]
-    assert opened.problems == [
-        {"path": "eval_segments.csv", "reason": "1 of its 4 rows have no recording here"}
-    ]
+    assert opened.problems == [{"path": "eval_segments.csv", "reason": "1 of its 4 rows have no recording here"}]
     assert rows(corpus.read(tmp_path / "eval_segments.csv"), "label") == rows(opened, "label")
 
 

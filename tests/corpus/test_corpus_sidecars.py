@@ -112,9 +112,7 @@ def test_a_malformed_tier_is_reported_and_the_clip_kept(folder, name, content, r
     assert problems == [{"path": name, "reason": reason}]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "nonsense", LONG_GRID[:300], SHORT_GRID[:90], SHORT_GRID.replace("0.3", "x")]
-)
+@pytest.mark.parametrize("content", ["", "nonsense", LONG_GRID[:300], SHORT_GRID[:90], SHORT_GRID.replace("0.3", "x")])
 def test_a_malformed_textgrid_is_reported_and_the_clip_kept(folder, content):
     text(folder / "a.TextGrid", content)
     _, segments, [problem] = imported(folder)
@@ -133,6 +131,4 @@ def test_labels_of_another_recording_are_pointed_out(folder):
     text(folder / "a.words.tsv", "0\t9.5\tx\n")
     _, segments, problems = imported(folder)
     assert segments == [("words", 0.0, 9.5, "x")]
-    assert problems == [
-        {"path": "a.words.tsv", "reason": "its labels run to 9.5 s, but the recording ends at 0.5 s"}
-    ]
+    assert problems == [{"path": "a.words.tsv", "reason": "its labels run to 9.5 s, but the recording ends at 0.5 s"}]

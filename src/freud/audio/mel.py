@@ -30,9 +30,7 @@ def log_mel(samples: torch.Tensor, n_mels: int) -> torch.Tensor:
     window, filters = _constants(n_mels, samples.device)
     flat = samples.reshape(-1, samples.shape[-1])
     out = flat.new_empty(len(flat), n_mels, samples.shape[-1] // HOP)
-    for example, row in zip(
-        flat, out, strict=True
-    ):  # a batch would leave the cache: three times slower on a CPU
+    for example, row in zip(flat, out, strict=True):  # a batch would leave the cache: three times slower on a CPU
         spectrum = torch.stft(example, WINDOW, HOP, window=window, pad_mode="reflect", return_complex=True)
         spectrum = spectrum[:, :-1]  # [201, n // 160]
         logs = filters @ (spectrum.real.square() + spectrum.imag.square())

@@ -83,9 +83,7 @@ def probe(path: str | PathLike[str]) -> AudioInfo:
         return AudioInfo(source.count() / source.rate, source.rate, source.channels)
 
 
-def stream(
-    path: str | PathLike[str], offset: float = 0.0, duration: float | None = None
-) -> Iterator[np.ndarray]:
+def stream(path: str | PathLike[str], offset: float = 0.0, duration: float | None = None) -> Iterator[np.ndarray]:
     """Read a clip as consecutive blocks of 16 kHz mono samples; memory does not depend on its length.
 
     Channels are averaged; the rate is changed with a band-limited filter (soxr HQ) that runs across blocks.
@@ -188,9 +186,7 @@ def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterato
             return
     rate = source.rate
     if end is not None:
-        raise AudioError(
-            f"{source.name}: ends after {position / rate:.1f} s; the clip ends at {end / rate:.1f} s"
-        )
+        raise AudioError(f"{source.name}: ends after {position / rate:.1f} s; the clip ends at {end / rate:.1f} s")
     if position <= first:
         started = f"; the clip starts at {first / rate:.1f} s" if first else ""
         raise AudioError(f"{source.name}: ends after {position / rate:.1f} s{started}")

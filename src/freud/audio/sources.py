@@ -132,12 +132,8 @@ class SoundFile:
 
     def _refuse_cut(self) -> None:
         """libsndfile shortens a wav or aiff that ends early and only logs it; of Ogg it says nothing."""
-        for stated, present in re.findall(
-            r"(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", self.sound.extra_info
-        ):
-            if (
-                int(present) < int(stated) < 0x7FFFFF00
-            ):  # larger: written by a program that could not seek back
+        for stated, present in re.findall(r"(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", self.sound.extra_info):
+            if int(present) < int(stated) < 0x7FFFFF00:  # larger: written by a program that could not seek back
                 seconds = self.sound.frames / self.rate
                 raise _cut_short(self.name, seconds, seconds * int(stated) / int(present))
         if self.sound.format == "OGG" and not _ends_with_ogg_page(self.path):
@@ -194,9 +190,7 @@ class Container:
         """[n, channels] of one decoded frame, `total` samples into the file."""
         samples, channels = frame.to_ndarray(), frame.layout.nb_channels
         if frame.sample_rate != self.rate or channels != self.channels:
-            raise AudioError(
-                f"{self.name}: changes its sample rate or channels after {total / self.rate:.1f} s"
-            )
+            raise AudioError(f"{self.name}: changes its sample rate or channels after {total / self.rate:.1f} s")
         return samples.T if frame.format.is_planar else samples.reshape(-1, channels)
 
     def _stated_seconds(self) -> float:
@@ -227,10 +221,7 @@ def _mp3_says_length(path: File) -> bool:
     with open(path, "rb") as raw:
         head = raw.read(10)
         if head[:3] == b"ID3":  # a tag, with its size in four groups of seven bits
-            raw.seek(
-                10
-                + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            )
+            raw.seek(10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)))
         else:
             raw.seek(0)
         frame = raw.read(256)

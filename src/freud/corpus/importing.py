@@ -35,9 +35,7 @@ _SLACK = 0.05  # seconds by which a listed clip may overrun its file before it i
 PathLike = str | os.PathLike[str]
 
 
-def import_corpus(
-    source: PathLike, out: PathLike, *, layout: str = "auto", workers: int | None = None
-) -> Corpus:
+def import_corpus(source: PathLike, out: PathLike, *, layout: str = "auto", workers: int | None = None) -> Corpus:
     """Import recordings into a folder with `clips.parquet`, `segments.parquet` and a manifest.
 
     The recordings stay where they are. If `out` already holds this very corpus, it is opened as it is.
@@ -103,9 +101,7 @@ def read(path: PathLike, *, root: PathLike | None = None) -> Corpus:
     clips, segments = io.BytesIO(), io.BytesIO()
     facts = _write(source.root, _plan(source, layout), clips, segments, None)
     files = {CLIPS: clips.getbuffer(), SEGMENTS: segments.getbuffer()}
-    listed = {
-        n: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in files.items()
-    }
+    listed = {n: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in files.items()}
     content = {
         "kind": KIND,
         "parameters": {"layout": layout},
@@ -117,9 +113,7 @@ def read(path: PathLike, *, root: PathLike | None = None) -> Corpus:
 
 def _open(artifact: artifacts.Artifact, root: Path) -> Corpus:
     clips = pq.read_table(artifact.file(CLIPS))
-    return Corpus(
-        artifact.path, root, artifact.manifest, clips, lambda: pq.read_table(artifact.file(SEGMENTS))
-    )
+    return Corpus(artifact.path, root, artifact.manifest, clips, lambda: pq.read_table(artifact.file(SEGMENTS)))
 
 
 # ---- what there is to import
@@ -151,9 +145,7 @@ def _plan(source: Source, layout: str) -> Plan:
             continue
         key = (item.path, item.offset, item.duration)
         if key in items:
-            reason = (
-                f"{item.where}: listed before at {items[key].where.rpartition(' ')[2]}; the first is kept"
-            )
+            reason = f"{item.where}: listed before at {items[key].where.rpartition(' ')[2]}; the first is kept"
             plan.problems.append({"path": item.path, "reason": reason})
         else:
             items[key] = item
@@ -187,9 +179,7 @@ class _Found:
     problems: list[dict[str, str]] = field(default_factory=list)
 
 
-def _write(
-    root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: int | None
-) -> dict[str, Any]:
+def _write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: int | None) -> dict[str, Any]:
     """Look into every clip and write both tables; return the facts for the manifest."""
     count, seconds, problems, ids = 0, 0.0, list(plan.problems), set()
     workers = workers or 2 * (os.cpu_count() or 1)
@@ -214,10 +204,7 @@ def _write(
             clip_writer.write_batch(pa.RecordBatch.from_pylist(clip_rows, CLIP_SCHEMA))
             segment_writer.write_batch(
                 pa.RecordBatch.from_arrays(
-                    [
-                        pa.array(column, kind)
-                        for column, kind in zip(columns, SEGMENT_SCHEMA.types, strict=True)
-                    ],
+                    [pa.array(column, kind) for column, kind in zip(columns, SEGMENT_SCHEMA.types, strict=True)],
                     schema=SEGMENT_SCHEMA,
                 )
             )
@@ -238,14 +225,10 @@ def _look(root: Path, item: Item) -> _Found:
         end = info.duration if item.duration is None else min(item.offset + item.duration, info.duration)
         if item.offset >= info.duration or end < item.offset + (item.duration or 0) - _SLACK:
             ends = item.offset + (item.duration or 0)
-            raise AudioError(
-                f"{path}: lasts {info.duration:.2f} s; the clip is from {item.offset:g} s to {ends:g} s"
-            )
+            raise AudioError(f"{path}: lasts {info.duration:.2f} s; the clip is from {item.offset:g} s to {ends:g} s")
     except AudioError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        found.problems.append(
-            {"path": item.path, "reason": f"{item.where}: {reason}" if item.where else reason}
-        )
+        found.problems.append({"path": item.path, "reason": f"{item.where}: {reason}" if item.where else reason})
         return found
     duration = end - item.offset
     transcript = item.transcript
@@ -290,11 +273,7 @@ def _cut(intervals: list[Interval], start: float, end: float) -> list[Interval]:
 
 def _new_id(item: Item, ids: set[str]) -> str:
     """Twelve hexadecimal digits from the path and the cut; from a salted path if those are taken."""
-    key = (
-        item.path
-        if not item.offset and item.duration is None
-        else f"{item.path}\0{item.offset!r}\0{item.duration!r}"
-    )
+    key = item.path if not item.offset and item.duration is None else f"{item.path}\0{item.offset!r}\0{item.duration!r}"
     for salt in itertools.count():
         clip_id = hashlib.sha256(f"{key}\0{salt}".encode() if salt else key.encode()).hexdigest()[:12]
         if clip_id not in ids:

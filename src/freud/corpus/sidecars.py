@@ -108,9 +108,7 @@ def _parse_intervals(text: str, tier: str, duration: float, htk: bool) -> list[I
     intervals: list[Interval] = []
     whole = True  # all times are written as whole numbers
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith(
-            "\\"
-        ):  # Audacity writes the frequencies of a label on such a line
+        if not line.strip() or line.startswith("\\"):  # Audacity writes the frequencies of a label on such a line
             continue
         fields = line.split(None, 2) if htk else line.split("\t", 2)
         if number == 1 and fields[0].strip().lower() in {"start", "begin", "onset"}:
@@ -145,9 +143,7 @@ def read_textgrid(path: Path) -> list[Interval]:
     intervals: list[Interval] = []
     for tier in grid.tiers:
         for entry in tier.entries:
-            start, end = (
-                (entry.start, entry.end) if isinstance(entry, GridInterval) else (entry.time, entry.time)
-            )
+            start, end = (entry.start, entry.end) if isinstance(entry, GridInterval) else (entry.time, entry.time)
             if entry.label.strip():
                 intervals.append((tier.name, float(start), float(end), entry.label.strip()))
     return intervals

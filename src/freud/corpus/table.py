@@ -32,16 +32,14 @@ CLIP_SCHEMA = pa.schema(
         ("split", pa.string()),
     ]
 )
-SEGMENT_SCHEMA = (
-    pa.schema(  # the rows of a clip are together, in the order of the clips, then by tier and start
-        [
-            ("clip_id", pa.string()),
-            ("tier", pa.string()),
-            ("start", pa.float64()),  # seconds into the clip
-            ("end", pa.float64()),
-            ("label", pa.string()),
-        ]
-    )
+SEGMENT_SCHEMA = pa.schema(  # the rows of a clip are together, in the order of the clips, then by tier and start
+    [
+        ("clip_id", pa.string()),
+        ("tier", pa.string()),
+        ("start", pa.float64()),  # seconds into the clip
+        ("end", pa.float64()),
+        ("label", pa.string()),
+    ]
 )
 
 

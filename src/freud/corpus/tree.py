@@ -47,9 +47,7 @@ def _walk(root: Path, below: str, reached: list[str], problems: list[dict[str, s
         with os.scandir(root / below) as opened:
             entries = sorted(opened, key=lambda entry: entry.name)
     except OSError as error:
-        problems.append(
-            {"path": below or ".", "reason": f"cannot be listed: {(error.strerror or '').lower()}"}
-        )
+        problems.append({"path": below or ".", "reason": f"cannot be listed: {(error.strerror or '').lower()}"})
         return
     for entry in entries:
         if entry.name.startswith("."):

@@ -31,14 +31,10 @@ def plan(source: Source) -> Plan:
     """
     tables = _tables(source)
     if not tables:
-        raise FreudError(
-            f"{source.root}: no segment table; AudioSet's start with '# YTID, start_seconds, ...'"
-        )
+        raise FreudError(f"{source.root}: no segment table; AudioSet's start with '# YTID, start_seconds, ...'")
     names = {}
     if (source.root / _NAMES).is_file():
-        names = {
-            row["mid"]: row["display_name"] for _, row in rows(source.root / _NAMES, {"mid", "display_name"})
-        }
+        names = {row["mid"]: row["display_name"] for _, row in rows(source.root / _NAMES, {"mid", "display_name"})}
     listed: dict[str, tuple[str, str, str]] = {}  # YTID -> label, split, table
     for table in tables:
         split = PurePosixPath(table).stem.removesuffix("_segments")

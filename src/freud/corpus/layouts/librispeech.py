@@ -37,9 +37,7 @@ def plan(source: Source) -> Plan:
             if text:
                 transcripts[str(folder / name)] = text.strip()
             elif name:
-                result.problems.append(
-                    {"path": table, "reason": f"line {number}: expected an utterance and its text"}
-                )
+                result.problems.append({"path": table, "reason": f"line {number}: expected an utterance and its text"})
     labels = beside(source.root, source.audio)
     for path in source.audio:
         pure = PurePosixPath(path)
