@@ -40,7 +40,7 @@ RANGE_POSTINGS = 4_000_000  # postings merged at a time
 RANGE_PEAKS = 2_000_000  # peaks of a dense site merged at a time
 BLOCK = 4096  # frames encoded at a time
 QUANTILE_SAMPLE = 16_384  # frames from which a neuron's thresholds are taken
-_NOTHING = Postings(*(np.zeros(0, kind) for kind in (np.int64, np.int32, np.int32, np.float32)))
+_NOTHING = Postings(*(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.float32)))
 TAIL = 0.01  # a neuron is active in its highest and its lowest 1 % of frames
 
 
@@ -157,7 +157,7 @@ class _Latents:
             sparse = self.sae.to_sparse(rows[start : start + BLOCK].float())
             row = sparse.frame.numpy() + start
             found.append(Postings(sparse.latent.numpy(), clip[row], frame[row], sparse.value.numpy()))
-        return _sorted_part(Postings(*(np.concatenate(columns) for columns in zip(*found, strict=True))), self.count)
+        return _sorted_part(_joined(found), self.count)
 
     def statistics(self, parts: Parts, postings: Postings, first: int, last: int) -> dict[str, np.ndarray]:
         """Columns of FEATURES that the postings of features first..last-1 give."""
@@ -218,9 +218,8 @@ class _Neurons:
             found.append(Postings(feature, clip[row + start], frame[row + start], block[row, feature]))
             features = np.broadcast_to(np.arange(self.count), block.shape)
             counts += tables.histogram(features.ravel(), block.ravel(), 0, self.count, self.least, self.most)
-        postings = Postings(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
         return {
-            **_sorted_part(postings, self.count),
+            **_sorted_part(_joined(found), self.count),
             "piece_clip": pieces.clip.astype(np.int32),
             **extremes,
             **places,
@@ -269,6 +268,10 @@ def clip_and_frame(pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
     return clip, (np.arange(len(clip)) + first).astype(np.int32)
 
 
+def _joined(found: list[Postings]) -> Postings:
+    return Postings(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+
+
 def _sorted_part(postings: Postings, count: int) -> dict[str, np.ndarray]:
     ordered = tables.sort_by_feature(postings, 0, count)
     starts = np.concatenate(([0], np.cumsum(tables.count_by_feature(ordered.feature, 0, count))))
@@ -299,13 +302,14 @@ class Parts:
 
     def postings(self, first: int, last: int) -> Postings:
         """Postings of features first..last-1, sorted."""
-        columns: list[list[np.ndarray]] = [[], [], [], []]
+        found = [_NOTHING]
         for file, starts in zip(self.files, self.starts, strict=True):
             rows = slice(int(starts[first]), int(starts[last]))
-            columns[0].append(np.repeat(np.arange(first, last, dtype=np.int32), np.diff(starts[first : last + 1])))
-            for column, name in zip(columns[1:], ("clip", "frame", "value"), strict=True):
-                column.append(file.get_slice(name)[rows])
-        return tables.sort_by_feature(Postings(*(np.concatenate(column) for column in columns)), first, last)
+            if rows.start == rows.stop:  # safetensors cannot slice nothing
+                continue
+            feature = np.repeat(np.arange(first, last, dtype=np.int32), np.diff(starts[first : last + 1]))
+            found.append(Postings(feature, *(file.get_slice(name)[rows] for name in ("clip", "frame", "value"))))
+        return tables.sort_by_feature(_joined(found), first, last)
 
     def slices(self, name: str, first: int, last: int) -> np.ndarray:
         """[parts, last - first, ...] of a tensor with one row a feature."""
@@ -313,7 +317,8 @@ class Parts:
 
     def concatenated(self, name: str, first: int, last: int) -> np.ndarray:
         """[pieces of all parts, last - first] of a tensor with one row a piece."""
-        return np.concatenate([file.get_slice(name)[:, first:last] for file in self.files])
+        slices = [file.get_slice(name) for file in self.files]
+        return np.concatenate([each[:, first:last] for each in slices if each.get_shape()[0]])
 
     def whole(self, name: str) -> np.ndarray:
         """A tensor of all parts, one after the other."""

@@ -7,6 +7,8 @@ by the largest magnitude, with the limits on the signed value at that frame.
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +25,7 @@ from freud.artifacts import Artifact
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
 
 KIND = "index"
+_UNREADABLE = (duckdb.OperationalError, duckdb.InternalError, duckdb.DataError, duckdb.InvalidInputException)
 Sort = Literal["density", "max", "name", "feature"]
 
 
@@ -90,6 +93,8 @@ class FeatureIndex:
         self.frames_per_second: float = facts["frames_per_second"]
         self._database = duckdb.connect(":memory:")
         self._database.execute("SET threads = 2; SET parquet_metadata_cache = true; SET enable_progress_bar = false")
+        self._unopened = {name.removesuffix(".parquet") for name in facts["files"]}
+        self._opening = threading.Lock()
         self._local = threading.local()
 
     @property
@@ -98,32 +103,33 @@ class FeatureIndex:
         return sum(file["bytes"] for file in self.artifact.manifest["files"].values())
 
     def sql(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        """Run SQL over the views `features`, `peaks`, `events`, `clips` and, for latents, `postings`.
+        """Run SQL over the views `features`, `peaks`, `events`, `clips`, `segments` and, for latents, `postings`.
 
         Raises:
             DamagedFileError: a file of the index is cut short or altered.
         """
+        return self._query(query, parameters)[1]
+
+    def _query(self, query: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The names of the columns, and the rows."""
         try:
-            return self._cursor.execute(query, parameters or []).fetchall()
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise DamagedFileError(
-                f"{self.path}: cannot be read ({str(error).splitlines()[0]}); delete it and run `freud index` again"
-            ) from None
+            with self._opening:
+                self._open_tables(query)
+                if not hasattr(self._local, "cursor"):
+                    self._local.cursor = self._database.cursor()
+            cursor = self._local.cursor.execute(query, parameters or [])
+            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+        except _UNREADABLE as error:
+            reason = str(error).splitlines()[0]
+            raise DamagedFileError(f"{self.path}: damaged ({reason}); delete it and run `freud index` again") from None
 
-    @property
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        if not hasattr(self._local, "cursor"):
-            self._views  # noqa: B018
-            self._local.cursor = self._database.cursor()
-        return self._local.cursor
-
-    @cached_property
-    def _views(self) -> list[str]:
-        names = [name.removesuffix(".parquet") for name in self.artifact.manifest["files"]]
-        for name in names:
-            path = str(self.artifact.file(f"{name}.parquet")).replace("'", "''")
+    def _open_tables(self, query: str) -> None:
+        """Check the files of the tables that a query names, each once, so that it waits for no other file."""
+        for name in sorted(self._unopened.intersection(re.findall(r"\w+", query.lower()))):
+            path = str(self.artifact.file(f"{name}.parquet"))
+            path = re.sub(r"([\[*?])", r"[\1]", path).replace("'", "''")  # DuckDB takes it for a glob
             self._database.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
-        return names
+            self._unopened.discard(name)
 
     def check(self, feature: int) -> None:
         """Refuse a feature that does not exist.
@@ -157,11 +163,11 @@ class FeatureIndex:
             FreudError: n below 1, or limits that exclude every value.
         """
         self.check(feature)
-        if n < 1:
-            raise FreudError(f"top {n}: expected at least 1")
+        _check_count(n)
         if min is not None and max is not None and min > max:
             raise FreudError(f"min {min:g} is above max {max:g}; no value lies between them")
-        negative = "-min > max" if absolute else "false"
+        # Of two frames with the same magnitude the first is the peak, whichever its sign.
+        negative = "-min > max OR (-min = max AND min_frame < max_frame)" if absolute else "false"
         rows = self.sql(
             f"""
             SELECT c.clip, c.id, c.name, p.value, p.frame, c.transcript, c.class, c.speaker
@@ -226,8 +232,9 @@ class FeatureIndex:
         ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
         values = np.zeros(length, np.float32)
         active = self.sql("SELECT frame, value FROM postings WHERE feature = ? AND clip = ?", [feature, number])
-        for frame, value in active:
-            values[frame] = value
+        if active:
+            frames, at_frames = zip(*active, strict=True)
+            values[list(frames)] = at_frames
         return values
 
     def clip_features(
@@ -244,13 +251,10 @@ class FeatureIndex:
             UnknownNameError: no such clip.
             FreudError: an empty span, or the features are neurons and the stored activations are gone.
         """
+        _check_count(n)
         number = self.clip_number(clip)
-        first = 0 if start is None else int(start * self.frames_per_second)
         ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
-        last = length if end is None else min(length, int(np.ceil(end * self.frames_per_second)))
-        if not 0 <= first < last:
-            seconds = length / self.frames_per_second
-            raise FreudError(f"span {start}..{end} s: expected a span within the clip's 0..{seconds:.2f} s")
+        first, last = self._span(start, end, length)
         if self.basis == "neurons":
             values = self._stored.clip(clip)[first:last].numpy()
             frames = np.abs(values).argmax(0)
@@ -270,13 +274,27 @@ class FeatureIndex:
             for rank, (feature, value, frame) in enumerate(rows, 1)
         ]
 
+    def _span(self, start: float | None, end: float | None, length: int) -> tuple[int, int]:
+        """The frames of a clip of `length` frames that the seconds start..end reach into: first, one past the last."""
+        seconds = length / self.frames_per_second
+        start, end = 0.0 if start is None else start, seconds if end is None else end
+        if not (0 <= start < end and start < seconds):  # also false for NaN
+            raise FreudError(f"span {start:g}..{end:g} s: expected a span within the clip's 0..{seconds:.2f} s")
+        slack = 1e-6  # of a frame: 0.58 * 50 is a little under 29
+        return (
+            math.floor(start * self.frames_per_second + slack),
+            math.ceil(min(end, seconds) * self.frames_per_second - slack),
+        )
+
     def events(self, feature: int, n: int = 10) -> list[Event]:
         """The strongest events of a feature.
 
         Raises:
             UnknownNameError: no such feature.
+            FreudError: n below 1.
         """
         self.check(feature)
+        _check_count(n)
         rows = self.sql(
             """
             SELECT c.id, c.name, onset, "offset", peak_frame, peak FROM events JOIN clips c USING (clip)
@@ -306,6 +324,9 @@ class FeatureIndex:
             sort: column to sort by.
             n: how many at most.
             dead: include features that were never active.
+
+        Raises:
+            FreudError: n below 1, or no such column to sort by.
         """
         order = {
             "density": "density DESC",
@@ -316,7 +337,9 @@ class FeatureIndex:
         if sort not in order:
             raise FreudError(f"sort {sort!r}: expected one of {', '.join(order)}")
         where = "" if dead else "WHERE NOT dead"
-        limit = "" if n is None else f"LIMIT {int(n)}"
+        if n is not None:
+            _check_count(n)
+        limit = "" if n is None else f"LIMIT {n}"
         return self._features(f"{where} ORDER BY {order[sort]}, feature {limit}", [], leave_out="EXCLUDE (histogram)")
 
     def count_dead(self) -> int:
@@ -324,8 +347,7 @@ class FeatureIndex:
         return self.sql("SELECT count(*) FROM features WHERE dead")[0][0]
 
     def _features(self, clause: str, parameters: list[Any], leave_out: str = "") -> list[dict[str, Any]]:
-        rows = self.sql(f"SELECT * {leave_out} FROM features {clause}", parameters)
-        names = [row[0] for row in self.sql(f"DESCRIBE SELECT * {leave_out} FROM features")]
+        names, rows = self._query(f"SELECT * {leave_out} FROM features {clause}", parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     @cached_property
@@ -337,6 +359,11 @@ class FeatureIndex:
         if activations.manifest["fingerprint"] != self.artifact.manifest["parameters"]["activations"]:
             raise FreudError(f"{path}: not the activations that {self.path} was made from; run `freud index` again")
         return activations[self.site]
+
+
+def _check_count(n: int) -> None:
+    if n < 1:
+        raise FreudError(f"top {n}: expected at least 1")
 
 
 def read(path: Path | str) -> FeatureIndex:
