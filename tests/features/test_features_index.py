@@ -271,7 +271,7 @@ def test_the_corpus_must_be_the_one_that_was_collected(tmp_path: Path):
     store = make_store(tmp_path / "acts", make_clips())
     with pytest.raises(FreudError, match="not written to disk; give it as --corpus"):
         freud.index(store, None, tmp_path / "index")
-    with pytest.raises(FreudError, match="is not the corpus that .* was collected from"):
+    with pytest.raises(FreudError, match=r"is not the corpus that .* was collected from"):
         freud.index(store, None, tmp_path / "index", corpus=make_corpus(6, fingerprint="other"))
 
 

@@ -396,7 +396,8 @@ class _Tables:
                     self.SCHEMAS[name],
                     compression="zstd",
                     compression_level=1,
-                    use_dictionary=["feature", "clip"],  # the other columns hardly repeat: a dictionary only costs time
+                    # The other columns hardly repeat: a dictionary only costs time.
+                    use_dictionary=["feature", "clip"],  # pyright: ignore[reportArgumentType]
                     write_page_checksum=True,
                 )
                 self.writers[name] = stack.enter_context(writer)
@@ -436,7 +437,7 @@ def _write_clips(out: Path, activations: SiteActivations, corpus: Corpus) -> lis
     with artifacts.replacing(out / "clips.parquet") as temporary:
         pq.write_table(table, temporary)
     segments = corpus.segment_table
-    number = pc.index_in(segments["clip_id"], value_set=table["id"]).cast(pa.int32())
+    number = pc.index_in(segments["clip_id"], value_set=table["id"]).cast(pa.int32())  # pyright: ignore[reportAttributeAccessIssue]
     with artifacts.replacing(out / "segments.parquet") as temporary:
         pq.write_table(segments.drop(["clip_id"]).add_column(0, "clip", number), temporary, row_group_size=ROW_GROUP)
     return ["clips.parquet", "segments.parquet"]

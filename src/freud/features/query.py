@@ -154,7 +154,8 @@ class FeatureIndex:
         Args:
             feature: which.
             n: how many clips at most.
-            min, max: limits on the ranked value, inclusive.
+            min: least value, inclusive.
+            max: largest value, inclusive.
             absolute: rank by magnitude; the limits still apply to the signed value, so `max=0` finds the strongest
                 negative activations.
 
@@ -245,7 +246,8 @@ class FeatureIndex:
         Args:
             clip: its id.
             n: how many at most.
-            start, end: span in seconds; the whole clip if not given.
+            start: start of a span in seconds; the start of the clip if not given.
+            end: its end; the end of the clip if not given.
 
         Raises:
             UnknownNameError: no such clip.
