@@ -5,9 +5,12 @@ Only the verb that is asked for is imported, and each imports torch inside its f
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
+from typing import NoReturn
 
 VERBS = {
     "demo": "all of it on the bundled clips with the bundled model, in a minute or two",
@@ -60,16 +63,19 @@ def main(arguments: list[str] | None = None) -> None:
     # Progress bars and messages of the model library say nothing that a user of ours needs.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names and transcripts hold anything
 
-    import errno
-
-    import tyro
-
+    from freud.cli.parsing import UsageError, parse
     from freud.errors import FreudError
 
     try:
-        command = importlib.import_module(f"freud.cli.{verb}").main
-        tyro.cli(command, prog=f"freud {verb}", args=arguments[1:], config=(tyro.conf.OmitArgPrefixes,))
+        command = parse(importlib.import_module(f"freud.cli.{verb}").main, f"freud {verb}", arguments[1:])
+        command()
+        sys.stdout.flush()  # here, where a closed pipe is expected
+    except UsageError as error:
+        _fail(f"{error}; see freud {verb} --help", 2)
     except FreudError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
@@ -77,11 +83,14 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `freud search ... | head` is no error
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+        if error.errno not in _MENDABLE:
             raise
         _fail(f"{error.filename or 'cannot write'}: {error.strerror}; finished work is kept", 1)
 
 
-def _fail(message: str, status: int) -> None:
-    print(f"freud: {message}", file=sys.stderr)
+_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print("freud:", " ".join(message.split()), file=sys.stderr)
     sys.exit(status)

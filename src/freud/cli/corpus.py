@@ -6,13 +6,14 @@ from pathlib import Path
 
 import tyro
 
-from freud.cli.options import Json
+from freud.cli.options import Json, Maybe
 from freud.cli.output import print_json, print_table, say_problems
+from freud.errors import FreudError
 
 
 def main(
     audio: tyro.conf.Positional[Path],
-    out: Path | None = None,
+    out: Maybe[Path] = None,
     layout: str = "auto",
     json: Json = False,
 ) -> None:
@@ -26,6 +27,8 @@ def main(
     """
     from freud import corpus as corpora
 
+    if out is None and layout != "auto":
+        raise FreudError("--layout: has no meaning without --out")
     corpus = corpora.read(audio) if out is None else corpora.import_corpus(audio, out, layout=layout)
     facts = {
         "path": corpus.path,
@@ -35,7 +38,7 @@ def main(
         "hours": round(corpus.hours, 4),
         "speakers": len({clip.speaker for clip in corpus} - {None}),
         "transcribed": sum(clip.transcript is not None for clip in corpus),
-        "labelled": sum(clip.label is not None for clip in corpus),
+        "labeled": sum(clip.label is not None for clip in corpus),
         "tiers": list(corpus.tiers),
         "problems": corpus.problems,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -64,4 +65,4 @@ def show(result: Discovery) -> None:
     )
     print()
     print("seconds: " + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items()))
-    print(f"next: freud search {result.path} --site {result.sites[0].site} --feature 0")
+    print(f"next: freud search {shlex.quote(str(result.path))} --site {result.sites[0].site} --feature 0")

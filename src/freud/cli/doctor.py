@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tyro
 
-from freud.cli.options import Json
+from freud.cli.options import Json, Maybe
 from freud.cli.output import print_json
 
 
-def main(path: tyro.conf.Positional[Path | None] = None, json: Json = False) -> None:
+def main(path: tyro.conf.Positional[Maybe[Path]] = None, json: Json = False) -> None:
     """Check this machine, and every file of the results under a folder against what was written.
 
     Args:

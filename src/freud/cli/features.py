@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from freud.cli.options import Json
+from freud.cli.options import Json, Maybe, Switch
 from freud.cli.output import print_json, print_table
 
 COLUMNS = ["feature", "name", "density", "clips", "events", "mean", "std", "max", "min", "dead"]
@@ -15,15 +15,15 @@ COLUMNS = ["feature", "name", "density", "clips", "events", "mean", "std", "max"
 
 def main(
     result: tyro.conf.Positional[Path],
-    site: str | None = None,
-    basis: Literal["neurons", "latents"] | None = None,
-    feature: int | None = None,
-    clip: str | None = None,
-    start: float | None = None,
-    end: float | None = None,
+    site: Maybe[str] = None,
+    basis: Maybe[Literal["neurons", "latents"]] = None,
+    feature: Maybe[int] = None,
+    clip: Maybe[str] = None,
+    start: Maybe[float] = None,
+    end: Maybe[float] = None,
     sort: Literal["density", "max", "name", "feature"] = "density",
     top: int = 20,
-    dead: tyro.conf.FlagCreatePairsOff[bool] = False,
+    dead: Switch = False,
     json: Json = False,
 ) -> None:
     """List features with their statistics, show one, or rank those of a clip.

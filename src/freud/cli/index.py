@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from freud.cli.options import Json
+from freud.cli.options import Json, Maybe
 from freud.cli.output import print_json, size
 
 
@@ -14,7 +14,8 @@ def main(
     activations: tyro.conf.Positional[Path],
     site: str,
     out: Path,
-    sae: Path | None = None,
+    sae: Maybe[Path] = None,
+    corpus: Maybe[Path] = None,
     json: Json = False,
 ) -> None:
     """Index every neuron of a site, or every latent of an SAE on it, for `freud search` and `freud features`.
@@ -24,12 +25,13 @@ def main(
         site: The site.
         out: Folder to write.
         sae: Folder of an SAE trained on that site; without it, neurons are indexed.
+        corpus: The corpus, or folder of audio, that was collected from, if it is not where it was.
         json: Print JSON.
     """
     import freud
     from freud.activations import read
 
-    index = freud.index(read(activations)[site], sae, out, progress=not json)
+    index = freud.index(read(activations)[site], sae, out, corpus=corpus, progress=not json)
     dead = index.count_dead()
     if json:
         facts = {"site": index.site, "basis": index.basis, "features": index.features, "frames": index.frames}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tyro
 
-from freud.cli.options import Json
+from freud.cli.options import Json, Maybe, Switch
 from freud.cli.output import print_json, print_table
 
 
 def main(
-    name: tyro.conf.Positional[str | None] = None,
-    sites: tyro.conf.FlagCreatePairsOff[bool] = False,
+    name: tyro.conf.Positional[Maybe[str]] = None,
+    sites: Switch = False,
     json: Json = False,
 ) -> None:
     """List the models that have a short name, or describe one.

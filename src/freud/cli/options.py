@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -14,43 +14,47 @@ if TYPE_CHECKING:
     from freud.saes.train import Options
 
 Sites = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="site")]
-Json = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
+Json = Switch
+
+T = TypeVar("T")
+Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]  # its help says what happens without it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """Flags of training. What is not given takes the default of `freud.saes`."""
 
-    expansion: float | None = None
-    """Latents as a multiple of the site's width (16)."""
-    d_sae: int | None = None
+    expansion: Maybe[float] = None
+    """Latents as a multiple of the site's width (default: 16)."""
+    d_sae: Maybe[int] = None
     """Number of latents, instead of --expansion."""
-    k: int | None = None
-    """topk: active latents a frame (32)."""
-    aux_k: int | None = None
-    """topk: dead latents that predict the residual (half the site's width)."""
-    dead_after: int | None = None
-    """A latent is dead when silent for this many frames (200000)."""
-    coefficient: float | None = None
-    """l1: weight of the penalty (0.05)."""
-    tied: Literal[True] | None = None
-    """l1: True for one matrix for encoder and decoder."""
-    steps: int | None = None
-    """Optimiser steps (about 50 passes over the frames, at least a million frames)."""
-    train_batch_size: int | None = None
-    """Frames a step (2048)."""
-    lr: float | None = None
-    """Peak learning rate (8e-4, scaled by the number of latents)."""
-    schedule: Literal["cosine", "linear", "constant"] | None = None
-    """How the learning rate falls (cosine)."""
-    warmup: float | None = None
-    """Share of the steps over which it rises (0.05)."""
-    validation: float | None = None
-    """Share of the clips held out (0.1)."""
-    precision: Literal["float32", "bfloat16"] | None = None
-    """Of the products; weights stay float32 (float32)."""
-    seed: int | None = None
-    """Of the split, the order of frames and the initial weights (0)."""
+    k: Maybe[int] = None
+    """topk: active latents a frame (default: 32)."""
+    aux_k: Maybe[int] = None
+    """topk: dead latents that predict the residual (default: half the site's width)."""
+    dead_after: Maybe[int] = None
+    """A latent is dead when silent for this many frames (default: 200000)."""
+    coefficient: Maybe[float] = None
+    """l1: weight of the penalty (default: 0.05)."""
+    tied: Switch = False
+    """l1: one matrix for encoder and decoder."""
+    steps: Maybe[int] = None
+    """Optimizer steps (default: about 50 passes over the frames, at least a million frames)."""
+    train_batch_size: Maybe[int] = None
+    """Frames a step (default: 2048)."""
+    lr: Maybe[float] = None
+    """Peak learning rate (default: 8e-4, scaled by the number of latents)."""
+    schedule: Maybe[Literal["cosine", "linear", "constant"]] = None
+    """How the learning rate falls (default: cosine)."""
+    warmup: Maybe[float] = None
+    """Share of the steps over which it rises (default: 0.05)."""
+    validation: Maybe[float] = None
+    """Share of the clips held out (default: 0.1)."""
+    precision: Maybe[Literal["float32", "bfloat16"]] = None
+    """Of the products; weights stay float32 (default: float32)."""
+    seed: Maybe[int] = None
+    """Of the split, the order of frames and the initial weights (default: 0)."""
 
     def architecture(self, name: str) -> Architecture:
         """The settings of architecture `name`.
@@ -63,7 +67,11 @@ class Training:
         kind = ARCHITECTURES[name]
         every = {field.name for other in ARCHITECTURES.values() for field in fields(other)}
         known = {field.name for field in fields(kind)}
-        given = {flag: value for flag, value in vars(self).items() if flag in every and value is not None}
+        given = {
+            flag: value
+            for flag, value in vars(self).items()
+            if flag in every and value is not None and value is not False  # 0 is a value
+        }
         if foreign := sorted(given.keys() - known):
             raise FreudError(f"--{foreign[0].replace('_', '-')}: has no meaning with --architecture {name}")
         return kind(**given)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,11 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows in columns, numbers to the right; the last column is cut to the width of the terminal."""
+    """Print rows in columns, numbers to the right; on a terminal, lines are cut to its width."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     right = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(header))]
-    total = shutil.get_terminal_size((120, 24)).columns
+    total = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for row in [list(header), *cells]:
         line = "  ".join(
             cell.rjust(width) if number else cell.ljust(width)
@@ -51,7 +52,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value or 0.0:.4g}"  # no "-0"
-    return str(value)
+    return "".join(c if c.isprintable() else " " for c in str(value))  # a name may hold a newline or worse
 
 
 def size(count: float) -> str:
@@ -65,8 +66,6 @@ def size(count: float) -> str:
 
 def say_problems(problems: Sequence[dict[str, str]], what: str = "skipped") -> None:
     """Print what could not be read, and why, on standard error; at most ten lines."""
-    import sys
-
     for problem in problems[:10]:
         print(f"{what}: {problem['path']}: {problem['reason']}", file=sys.stderr)
     if len(problems) > 10:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from freud.cli.options import Json
+from freud.cli.options import Json, Maybe, Switch
 from freud.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def main(
     result: tyro.conf.Positional[Path],
     feature: int,
-    site: str | None = None,
-    basis: Literal["neurons", "latents"] | None = None,
+    site: Maybe[str] = None,
+    basis: Maybe[Literal["neurons", "latents"]] = None,
     top: int = 10,
-    min: float | None = None,
-    max: float | None = None,
-    absolute: tyro.conf.FlagCreatePairsOff[bool] = False,
+    min: Maybe[float] = None,
+    max: Maybe[float] = None,
+    absolute: Switch = False,
     json: Json = False,
 ) -> None:
     """Find the clips that drive a feature most, strongest first, with the time of the peak.

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from freud.cli.options import Json, Training
+from freud.cli.options import Json, Switch, Training
 from freud.cli.output import print_json, print_table
 
 
@@ -17,7 +17,7 @@ def main(
     out: Path,
     training: Training,
     architecture: Literal["topk", "l1"] = "topk",
-    tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False,
+    tensorboard: Switch = False,
     json: Json = False,
 ) -> None:
     """Train a sparse autoencoder on one site and write it in SAELens's layout.
