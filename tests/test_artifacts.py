@@ -76,6 +76,12 @@ def test_a_run_killed_at_its_first_write_can_start_again(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == [UNFINISHED]
 
 
+def test_a_run_that_made_nothing_does_not_bind_the_folder_to_its_settings(tmp_path: Path) -> None:
+    artifacts.begin(tmp_path, "collect", {"dtype": "float16"})
+    assert artifacts.begin(tmp_path, "collect", {"dtype": "bfloat16"}) is None
+    assert json.loads((tmp_path / UNFINISHED).read_text())["parameters"] == {"dtype": "bfloat16"}
+
+
 def test_resuming_sweeps_up_half_written_files(tmp_path: Path) -> None:
     artifacts.begin(tmp_path, "train", {})
     (tmp_path / "checkpoint").mkdir()
@@ -92,6 +98,7 @@ def test_resuming_sweeps_up_half_written_files(tmp_path: Path) -> None:
 def test_other_settings_are_refused_and_named(tmp_path: Path, finish: bool) -> None:
     out = tmp_path / "result"
     artifacts.begin(out, "train", {"lr": 1, "k": 3, "same": 0})
+    (out / "data").write_bytes(b"x")
     if finish:
         artifacts.finish(out, "train", {"lr": 1, "k": 3, "same": 0}, [])
     before = {p.name: p.read_bytes() for p in out.iterdir()}

@@ -177,18 +177,16 @@ def read(path: Path | str, kind: str) -> Artifact:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a finished folder, checked against the fingerprint in it."""
+    """The manifest of a finished folder, checked against the checksum in it."""
     manifest = read_json(path / MANIFEST)
-    if not manifest.keys() >= _FINGERPRINTED or manifest.get("fingerprint") != _fingerprint(manifest):
+    if manifest.get("checksum") != _checksum(manifest):
         raise DamagedFileError(f"{path / MANIFEST}: its content has changed; delete {path} and run the stage again")
     return manifest
 
 
-_FINGERPRINTED = {"kind", "parameters", "files"}
-
-
-def _fingerprint(manifest: Mapping[str, Any]) -> str:
-    return fingerprint({k: manifest[k] for k in _FINGERPRINTED})
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """Of every value in it: the fingerprint is of what identifies the data, which is less."""
+    return fingerprint({name: value for name, value in manifest.items() if name != "checksum"})
 
 
 def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifact | None:
@@ -201,29 +199,17 @@ def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifac
     """
     path = Path(path)
     wanted = json.loads(json.dumps(dict(parameters)))
-    for name in (MANIFEST, UNFINISHED):
-        if not (path / name).is_file():
-            continue
-        found = _read_manifest(path) if name == MANIFEST else read_json(path / name)
-        if found.get("kind") != kind:
-            raise FreudError(f"{path}: holds a result of `freud {found.get('kind')}`; choose another --out")
-        had = found.get("parameters", {})
-        if had != wanted:
-            changed = sorted(k for k in wanted.keys() | had if wanted.get(k) != had.get(k))
-            raise FreudError(
-                f"{path}: was written with other settings ({', '.join(changed)}); choose another --out or delete it"
-            )
-        if name == MANIFEST:
-            return Artifact(path, found)
-        for pattern in (
-            ".*.partial",
-            ".tmp??????",
-        ):  # half-written when the run was killed; safetensors names the latter
+    if (path / MANIFEST).is_file():
+        finished = _read_manifest(path)
+        _check_same(path, finished, kind, wanted)
+        return Artifact(path, finished)
+    if (path / UNFINISHED).is_file() and _others(path):  # without others, that run failed before it made anything
+        _check_same(path, read_json(path / UNFINISHED), kind, wanted)
+        for pattern in (".*.partial", ".tmp??????"):  # half-written when it was killed; safetensors names the latter
             for leftover in path.rglob(pattern):
                 leftover.unlink()
         return None
-    # A run killed while it wrote its first file leaves that file's temporary name, and nothing else.
-    if path.exists() and (not path.is_dir() or {p.name for p in path.iterdir()} - {_temporary(path / UNFINISHED).name}):
+    if path.exists() and (not path.is_dir() or _others(path)):
         raise FreudError(f"{path}: exists and is not a result of `freud {kind}`; choose another --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -231,6 +217,20 @@ def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifac
         raise FreudError(f"{path}: cannot create the folder: {error.strerror}") from None
     write_json(path / UNFINISHED, {"kind": kind, "parameters": wanted})
     return None
+
+
+def _check_same(path: Path, found: Mapping[str, Any], kind: str, parameters: Mapping[str, Any]) -> None:
+    if found.get("kind") != kind:
+        raise FreudError(f"{path}: holds a result of `freud {found.get('kind')}`; choose another --out")
+    had = found.get("parameters", {})
+    if had != parameters:
+        changed = ", ".join(sorted(k for k in parameters.keys() | had if parameters.get(k) != had.get(k)))
+        raise FreudError(f"{path}: was written with other settings ({changed}); choose another --out or delete it")
+
+
+def _others(path: Path) -> set[str]:
+    """What a folder holds beside the first file of a run, whole or half-written."""
+    return {p.name for p in path.iterdir()} - {UNFINISHED, _temporary(path / UNFINISHED).name}
 
 
 def finish(path: Path | str, kind: str, parameters: Mapping[str, Any], files: list[str], **facts: Any) -> Artifact:
@@ -249,7 +249,8 @@ def finish(path: Path | str, kind: str, parameters: Mapping[str, Any], files: li
         **facts,
         "files": listed,
     }
-    manifest["fingerprint"] = _fingerprint(manifest)
+    manifest["fingerprint"] = fingerprint({name: manifest[name] for name in ("kind", "parameters", "files")})
+    manifest["checksum"] = _checksum(manifest)
     write_json(path / MANIFEST, manifest)
     (path / UNFINISHED).unlink(missing_ok=True)
     return Artifact(path, manifest)
