@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from freud import artifacts, audio
 from freud.activations.store import KIND, Activations
 from freud.corpus import Corpus
 from freud.corpus import read as read_corpus
-from freud.errors import FreudError
+from freud.errors import DamagedFileError, FreudError
 from freud.models import load as load_model
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def collect(
 
     The model sees whole padded windows, as it was trained to; only the ceil(samples / 320) frames that lie inside the
     audio are kept. It runs up to the deepest site and no further. Clips that cannot be read are skipped and listed in
-    the manifest with the reason.
+    the manifest with the reason; of a long clip that fails on the way, the windows before the failure are kept.
 
     Args:
         model: a loaded model or the name of one.
@@ -98,19 +98,21 @@ def collect(
             frames = model.activations(batch.mel, chosen)
             writer.add(batch, frames)
             bar.update(len(batch.valid))
-    writer.close()
-    if not writer.rows_written:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in writer.problems[:3])
+    if not writer.rows_written + writer.rows:
+        reasons = "; ".join(reason for _, reason in sorted(writer.pending_problems.values())[:3])
         raise FreudError(f"{corpus.root}: none of its {len(corpus)} clips could be read ({reasons})")
+    writer.close()
     return Activations(_finish(out, parameters, model, corpus, chosen, writer))
 
 
 def _storable(sites: list[Site]) -> list[Site]:
+    if not sites:
+        raise FreudError("sites: expected at least one")
     for site in sites:
         if site.frames_per_second is None:
             raise FreudError(f"{site.name}: a decoder site has one frame a text token; collect stores encoder sites")
         if not site.writable:
-            raise FreudError(f"{site.name}: attention patterns are never stored; read them with Model.activations")
+            raise FreudError(f"{site.name}: attention patterns are never stored; read them with AudioModel.activations")
     return sites
 
 
@@ -119,35 +121,38 @@ class _Batch:
     """Windows that go through the model together."""
 
     mel: torch.Tensor  # [windows, mels, mel frames]
-    clip: list[int]
+    clip: list[int]  # index in the corpus
+    name: list[str]
     window: list[int]
     valid: list[int]  # valid frames of each window
 
 
 def _batches(model: AudioModel, corpus: Corpus, size: int, start: tuple[int, int], writer: _Writer) -> Iterator[_Batch]:
-    """Batches from (clip, window) `start` on. Ends a batch early where the writer will end the shard."""
-    pending: list[tuple[int, int, np.ndarray]] = []
+    """Batches of windows from (clip, window) `start` on; `writer` is told which clips cannot be read."""
+    pending: list[tuple[int, str, int, np.ndarray]] = []
     for index, clip in enumerate(islice(corpus, start[0], None), start[0]):
+        read = 0
         try:
             for window, (_, samples) in enumerate(
                 audio.windows(corpus.audio_path(clip), model.window_samples, clip.offset, clip.duration)
             ):
+                read += 1
                 if (index, window) < start:
                     continue
-                pending.append((index, window, samples))
+                pending.append((index, clip.name, window, samples))
                 if len(pending) == size:
                     yield _assemble(model, pending)
                     pending = []
         except FreudError as error:
-            writer.problem(index, clip.name, str(error))
+            kept = f" (its first {read} windows are kept)" if read else ""
+            writer.problem(index, clip.name, f"{error}{kept}")
     if pending:
         yield _assemble(model, pending)
 
 
-def _assemble(model: AudioModel, windows: list[tuple[int, int, np.ndarray]]) -> _Batch:
-    mel = model.log_mel([samples for _, _, samples in windows])
-    valid = [audio.valid_frames(len(samples)) for _, _, samples in windows]
-    return _Batch(mel, [clip for clip, _, _ in windows], [window for _, window, _ in windows], valid)
+def _assemble(model: AudioModel, pending: list[tuple[int, str, int, np.ndarray]]) -> _Batch:
+    clip, name, window, samples = map(list, zip(*pending, strict=True))
+    return _Batch(model.log_mel(samples), clip, name, window, [audio.valid_frames(len(each)) for each in samples])
 
 
 def _prefetch(batches: Iterator[_Batch], ahead: int = 2) -> Iterator[_Batch]:
@@ -206,17 +211,22 @@ class _Writer:
     def _resume(self) -> None:
         self.shards: list[Path] = []
         self.headers: list[dict[str, Any]] = []
-        for path in sorted(self.out.glob("frames-*.safetensors")):
+        # Up to the first gap: whoever deletes a damaged shard gets it, and those after it, written again.
+        while (path := self._shard()).is_file():
             try:
                 with safe_open(path, framework="pt") as file:  # pyright: ignore[reportArgumentType]
                     self.headers.append(json.loads(file.metadata()["freud"]))
-            except (SafetensorError, OSError) as error:
-                raise FreudError(f"{path}: damaged ({error}); delete it and run the same command again") from None
+            except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+                raise DamagedFileError(f"{path}: damaged ({error}); delete it and run the same command again") from None
             self.shards.append(path)
         self.next: tuple[int, int] = tuple(self.headers[-1]["next"]) if self.headers else (0, 0)
         self.windows = sum(len(header["windows"]) for header in self.headers)
         self.problems: list[tuple[str, str]] = [tuple(p) for h in self.headers for p in h["problems"]]
         self.rows_written = sum(valid for header in self.headers for _, _, valid in header["windows"])
+
+    def _shard(self) -> Path:
+        """Path of the shard that is written next."""
+        return self.out / f"frames-{len(self.shards):05d}.safetensors"
 
     def problem(self, clip: int, name: str, reason: str) -> None:
         """Note (from the audio thread) that a clip could not be read."""
@@ -224,32 +234,29 @@ class _Writer:
 
     def add(self, batch: _Batch, frames: dict[str, torch.Tensor]) -> None:
         """Append the valid frames of a batch; close the shard when it is full."""
-        start = self.rows
-        for name, values in frames.items():
-            at = start
-            for window, valid in enumerate(batch.valid):
-                rows = values[window, :valid].to("cpu", torch.float32)
-                self.norms[name][at : at + valid] = rows.norm(dim=1)
-                torch.maximum(self.peaks[name], rows.abs().amax(0), out=self.peaks[name])
-                self.buffers[name][at : at + valid] = rows
-                at += valid
-            self._check(name, batch, self.norms[name][start:at], self.buffers[name][start:at])
-        self.rows = start + sum(batch.valid)
+        ends = list(accumulate(batch.valid, initial=self.rows))
+        for site, values in frames.items():
+            for window, part in enumerate(map(slice, ends, ends[1:])):
+                rows = values[window, : batch.valid[window]].to("cpu", torch.float32)
+                self.norms[site][part] = rows.norm(dim=1)
+                torch.maximum(self.peaks[site], rows.abs().amax(0), out=self.peaks[site])
+                self.buffers[site][part] = rows
+                self._check(site, batch.name[window], self.norms[site][part], self.buffers[site][part])
+        self.rows = ends[-1]
         self.records += [list(record) for record in zip(batch.clip, batch.window, batch.valid, strict=True)]
         if self.rows >= self.full:
             self.write(after=(batch.clip[-1], batch.window[-1] + 1))
 
-    def _check(self, name: str, batch: _Batch, norms: torch.Tensor, stored: torch.Tensor) -> None:
+    def _check(self, site: str, clip: str, norms: torch.Tensor, stored: torch.Tensor) -> None:
         """Every stored value must be finite; the norms (float32) tell a bad model from a narrow dtype."""
         if torch.isfinite(stored).all():
             return
         if not torch.isfinite(norms).all():
-            raise FreudError(
-                f"{name}: the model gives values that are not finite on clip {batch.clip}; check its weights"
-            )
+            raise FreudError(f"{site}: the model gives values that are not finite on {clip}; check its weights")
         dtype = str(self.dtype).removeprefix("torch.")
         raise FreudError(
-            f"{name}: a value of {float(self.peaks[name].max()):.4g} is too large for {dtype}; use --dtype bfloat16"
+            f"{site}: a value of {float(self.peaks[site].max()):.4g} on {clip} is too large for {dtype}; "
+            "use --dtype bfloat16"
         )
 
     def write(self, after: tuple[int, int]) -> None:
@@ -263,12 +270,9 @@ class _Writer:
             tensors[site.name] = self.buffers[site.name][: self.rows]
             tensors[f"{site.name}:norm"] = self.norms[site.name][: self.rows]
             tensors[f"{site.name}:absmax"] = self.peaks[site.name]
-        path = self.out / f"frames-{len(self.shards):05d}.safetensors"
+        path = self._shard()
         with artifacts.replacing(path) as temporary:
-            try:
-                save_file(tensors, temporary, {"freud": json.dumps(header, separators=(",", ":"))})
-            except SafetensorError as error:  # the library wraps the operating system's error in text
-                raise FreudError(f"{path}: cannot write ({error}); free some room and run the same command") from None
+            save_file(tensors, temporary, {"freud": json.dumps(header, separators=(",", ":"))})
         self.shards.append(path)
         self.headers.append(header)
         self.problems += problems

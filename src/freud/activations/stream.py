@@ -16,7 +16,7 @@ import torch
 
 from freud import audio
 from freud.activations.store import SiteActivations
-from freud.corpus import Corpus
+from freud.corpus import Clip, Corpus
 from freud.errors import FreudError
 
 if TYPE_CHECKING:
@@ -67,13 +67,15 @@ def split_clips(clip_ids: Sequence[str], validation: float, seed: int) -> tuple[
 
     Args:
         clip_ids: all ids.
-        validation: share of the clips to hold out; at least one clip if it is above zero and there are two or more.
+        validation: share of the clips to hold out; at least one clip, and not all, if it is above zero and there are
+            two or more.
         seed: another seed gives another division.
     """
     if not 0 <= validation < 1:
         raise FreudError(f"validation {validation}: expected a share from 0 up to, not including, 1")
     ranked = sorted(clip_ids, key=lambda clip: hashlib.sha256(f"{seed}:{clip}".encode()).digest())
-    held = 0 if validation == 0 or len(ranked) < 2 else max(1, round(validation * len(ranked)))
+    few = validation == 0 or len(ranked) < 2
+    held = 0 if few else min(max(1, round(validation * len(ranked))), len(ranked) - 1)
     return sorted(ranked[held:]), sorted(ranked[:held])
 
 
@@ -96,17 +98,16 @@ class StoredFrames:
         if not self.frames:
             raise FreudError(f"{activations.store.path}: no frames of the clips asked for")
         self.runs = _runs(pieces.shard, pieces.first_row, pieces.rows)
-        self.runs_per_pool = max(1, POOL_BYTES // (4 * self.width * RUN))
+        self._pools = -(-len(self.runs) // max(1, POOL_BYTES // (4 * self.width * RUN)))
 
     def only(self, clips: Sequence[str]) -> StoredFrames:
         return StoredFrames(self.activations, clips)
 
     def pools(self) -> int:
-        return -(-len(self.runs) // self.runs_per_pool)
+        return self._pools
 
     def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
-        order = np.random.default_rng([seed, epoch]).permutation(len(self.runs))
-        chosen = self.runs[np.sort(order[number * self.runs_per_pool : (number + 1) * self.runs_per_pool])]
+        chosen = self.runs[_deal(len(self.runs), self._pools, seed, epoch, number)]
         frames = torch.empty(int(chosen[:, 2].sum()), self.width)
         at = 0
         for shard in np.unique(chosen[:, 0]):
@@ -123,6 +124,12 @@ class StoredFrames:
             for start in range(0, len(runs), RUNS_TOGETHER):
                 block = runs[start : start + RUNS_TOGETHER]
                 yield torch.cat([rows[first : first + count] for _, first, count in block]).float()
+
+
+def _deal(count: int, pools: int, seed: int, epoch: int, number: int) -> np.ndarray:
+    """Which of `count` things are in pool `number` of an epoch, ascending. Pools differ by one in size, at most."""
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return np.sort(order[number * count // pools : (number + 1) * count // pools])
 
 
 def _runs(shard: np.ndarray, first_row: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -167,7 +174,7 @@ class ModelFrames:
         if not self.windows:
             raise FreudError(f"{corpus.root}: no frames of the clips asked for")
         self.clips = list(dict.fromkeys(clip.id for clip, _ in self.windows))
-        self.windows_per_pool = max(1, POOL_BYTES // (4 * self.width * model.frames_per_window))
+        self._pools = -(-len(self.windows) // max(1, POOL_BYTES // (4 * self.width * model.frames_per_window)))
         self.frames = sum(  # by the length each file claims
             audio.valid_frames(round(min(seconds, clip.duration - start) * audio.SAMPLE_RATE))
             for clip, start in self.windows
@@ -178,26 +185,34 @@ class ModelFrames:
         return ModelFrames(self.model, self.corpus, self.site.name, clips, self.batch_size)
 
     def pools(self) -> int:
-        return -(-len(self.windows) // self.windows_per_pool)
+        return self._pools
 
     def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
-        order = np.random.default_rng([seed, epoch]).permutation(len(self.windows))
-        chosen = order[number * self.windows_per_pool : (number + 1) * self.windows_per_pool]
-        return torch.cat(list(self._frames([self.windows[i] for i in chosen])))
+        windows = [self.windows[i] for i in _deal(len(self.windows), self._pools, seed, epoch, number)]
+        frames = torch.empty(len(windows) * self.model.frames_per_window, self.width)
+        at = 0
+        for block in self._frames(windows):
+            frames[at : at + len(block)] = block
+            at += len(block)
+        return frames[:at]
 
     def ordered(self) -> Iterator[torch.Tensor]:
         return self._frames(self.windows)
 
-    def _frames(self, windows: list[tuple[Any, float]]) -> Iterator[torch.Tensor]:
+    def _frames(self, windows: list[tuple[Clip, float]]) -> Iterator[torch.Tensor]:
+        """Valid frames of the windows that can be read, a batch at a time; what cannot be read goes to `problems`."""
         seconds = self.model.window_samples / audio.SAMPLE_RATE
         for first in range(0, len(windows), self.batch_size):
             samples = []
             for clip, start in windows[first : first + self.batch_size]:
                 try:
-                    length = min(seconds, clip.duration - start)
-                    samples.append(audio.load(self.corpus.audio_path(clip), clip.offset + start, length))
+                    part = audio.load(
+                        self.corpus.audio_path(clip), clip.offset + start, min(seconds, clip.duration - start)
+                    )
                 except FreudError as error:
                     self.problems[clip.name] = str(error)
+                else:
+                    samples.append(part[: self.model.window_samples])  # resampling may add one
             if not samples:
                 continue
             frames = self.model.activations(self.model.log_mel(samples), [self.site])[self.site.name]
@@ -224,7 +239,8 @@ class Batch(NamedTuple):
 class Stream:
     """An endless stream of shuffled batches that starts at any position.
 
-    The last frames of a pool that do not fill a batch are left out; other ones are, in the next epoch.
+    The last frames of a pool that do not fill a batch are left out; other ones are, in the next epoch. A pool smaller
+    than a batch is one batch.
     """
 
     def __init__(self, source: FrameSource, batch_size: int, *, seed: int) -> None:
@@ -237,14 +253,20 @@ class Stream:
     def from_position(self, position: Position | Sequence[int] = Position()) -> Iterator[Batch]:  # noqa: B008
         """Batches from `position` on, for ever."""
         epoch, pool, batch = position
-        while True:
-            for number in range(pool, self.source.pools()):
-                frames = self.source.pool(self.seed, epoch, number)
-                order = torch.from_numpy(np.random.default_rng([self.seed, epoch, number]).permutation(len(frames)))
-                size = min(self.batch_size, len(frames))
-                count = len(frames) // size
-                for i in range(batch, count):
-                    following = Position(epoch, number, i + 1)
-                    yield Batch(frames[order[i * size : (i + 1) * size]], following)
-                batch = 0
-            epoch, pool = epoch + 1, 0
+        pools = self.source.pools()
+        empty = 0  # pools in a row: clips straight from files may all turn out unreadable
+        while empty < pools:
+            frames = self.source.pool(self.seed, epoch, pool)
+            order = torch.from_numpy(np.random.default_rng([self.seed, epoch, pool]).permutation(len(frames)))
+            empty = 0 if len(frames) else empty + 1
+            size = min(self.batch_size, max(1, len(frames)))
+            count = len(frames) // size
+            following = Position(epoch, pool + 1) if pool + 1 < pools else Position(epoch + 1)
+            for i in range(batch, count):
+                yield Batch(
+                    frames[order[i * size : (i + 1) * size]],
+                    Position(epoch, pool, i + 1) if i + 1 < count else following,
+                )
+            epoch, pool, batch = following
+            del frames  # before the next pool: two would double the memory
+        raise FreudError(f"{self.source.origin['site']}: none of the {len(self.source.clips)} clips can be read")
