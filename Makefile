@@ -35,7 +35,7 @@ check-imports: .venv/installed-dev
 	$(BIN)/lint-imports
 
 check-docs: .venv/installed-dev
-	$(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
 
 pytest: .venv/installed-dev
 	$(BIN)/pytest

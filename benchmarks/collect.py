@@ -86,7 +86,7 @@ def bare_prefix(model: models.AudioModel, clips: Corpus):
     """The encoder's first three blocks, called directly on input that is ready: no hooks, no reading, no writing."""
     samples = [audio.load(clips.audio_path(clip)) for clip in clips]
     mels = [model.log_mel(samples[i : i + BATCH]) for i in range(0, len(samples), BATCH)]
-    encoder = model.network.encoder
+    encoder = model.network.model.encoder
 
     @torch.inference_mode()
     def run() -> None:
