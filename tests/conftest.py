@@ -63,3 +63,31 @@ def store(nano: AudioModel, few: Corpus, tmp_path_factory: pytest.TempPathFactor
 
     sites = ["encoder.blocks.2", "encoder.blocks.2.mlp.1"]
     return collect(nano, few, sites, tmp_path_factory.mktemp("store") / "acts", dtype="float32", progress=False)
+
+
+@pytest.fixture(scope="session")
+def speech(demo: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of five short demo clips with their label files."""
+    folder = tmp_path_factory.mktemp("speech") / "clips"
+    folder.mkdir()
+    for clip in demo.clips[:10:2]:
+        path = demo.audio_path(clip)
+        for file in path.parent.glob(f"{path.stem}.*"):
+            shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def result(nano: AudioModel, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `freud discover` makes of `speech`: a residual stream and a layer of neurons of nano. Not to be changed."""
+    import freud
+    from freud.saes import TopK
+    from freud.saes.train import Options
+
+    out = tmp_path_factory.mktemp("result") / "discovered"
+    architecture, options = TopK(k=4, expansion=2), Options(steps=12, batch_size=64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(freud.models, "load", lambda name: nano)
+        sites = ["encoder.blocks.0", "encoder.blocks.0.mlp.1"]
+        freud.discover(speech, "nano", sites, out, architecture=architecture, options=options, progress=False)
+    return out

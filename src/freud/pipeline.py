@@ -21,7 +21,7 @@ from typing import Literal
 from freud import activations, artifacts, corpus, features, models, saes
 from freud.artifacts import Artifact
 from freud.corpus import Clip
-from freud.errors import FreudError, UnknownNameError
+from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.features import FeatureIndex, Hit
 from freud.saes import Architecture, TopK
 from freud.saes.train import Options
@@ -298,14 +298,28 @@ def doctor(path: Path | str | None = None) -> list[Check]:
     checks.append(Check("disk", free > 1, f"{free:.1f} GiB free at {where}"))
     if path is None:
         return checks
-    for manifest in sorted(where.rglob(artifacts.MANIFEST)):
-        facts = artifacts.read_json(manifest)
-        if "kind" not in facts or "files" not in facts:
-            continue
-        problems = Artifact(manifest.parent, facts).verify()
-        detail = "; ".join(problems) or f"{facts['kind']}: {len(facts['files'])} files as they were written"
-        checks.append(Check(str(manifest.parent), not problems, detail))
+    finished = sorted(path.parent for path in where.rglob(artifacts.MANIFEST))
+    checks += [check for folder in finished if (check := _check_folder(folder))]
     for unfinished in sorted(where.rglob(artifacts.UNFINISHED)):
-        kind = artifacts.read_json(unfinished).get("kind")
-        checks.append(Check(str(unfinished.parent), False, f"unfinished: run the same `freud {kind}` command again"))
+        if unfinished.parent not in finished:  # a run killed after its last file leaves this one
+            kind = artifacts.read_json(unfinished).get("kind")
+            detail = f"unfinished: run the same `freud {kind}` command again"
+            checks.append(Check(str(unfinished.parent), False, detail))
     return checks
+
+
+def _check_folder(folder: Path) -> Check | None:
+    """Whether the files of a folder are as they were written; None if it was not we who wrote it."""
+    try:
+        kind = artifacts.read_json(folder / artifacts.MANIFEST).get("kind")
+        if kind not in _KINDS:
+            return None
+        artifact = artifacts.read(folder, kind)
+    except DamagedFileError as error:
+        return Check(str(folder), False, str(error))
+    problems = artifact.verify()
+    detail = "; ".join(problems) or f"{kind}: {len(artifact.manifest['files'])} files as they were written"
+    return Check(str(folder), not problems, detail)
+
+
+_KINDS = {"corpus", "collect", "train", "index", KIND}
