@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from model import EOT, FRAME, NO_SPEECH, PROMPT, TOKEN_OF
 from sounds import SOUNDS, colored_noise, hum, sound
-from speech import ESPEAK_PHONES
+from speech import ESPEAK_PHONES, FLITE_VOICES
 from torch import Tensor
 
 SAMPLE_RATE = 16_000
@@ -63,6 +63,8 @@ class Speech:
         while True:
             shard = rng.integers(self.shards)
             utterance = self.utterances[shard][rng.integers(len(self.utterances[shard]))]
+            if utterance["speaker"] not in FLITE_VOICES and rng.random() < 0.5:
+                continue  # a quarter of the speech, for breadth
             words = utterance["words"]
             i = j = int(rng.integers(len(words))) if rng.random() < 0.8 else 0
             while j < len(words) and words[j][1] - words[i][0] < longest - 0.15:
@@ -150,7 +152,7 @@ def make_batch(
             wave, words, tier = sound(name, rng, rng.uniform(0.5, 1) * seconds), [], []
             wave *= rng.random() < 0.7
         else:
-            factor = rng.uniform(0.88, 1.12)
+            factor = rng.uniform(0.9, 1.1)
             span = speech.span(rng, rng.uniform(shortest, seconds) / factor)
             wave = stretch(span.samples, factor)
             words = [(a * factor, b * factor, w) for a, b, w in span.words]
@@ -159,8 +161,8 @@ def make_batch(
         offset = int(rng.uniform(0, min(room, SAMPLE_RATE // 2))) if room > 0 and rng.random() < 0.5 else 0
         wave = wave[: length - offset]
         level = np.sqrt(np.mean(wave**2)) + 1e-4
-        if rng.random() < 0.6:
-            ratio = 10 ** (-rng.uniform(3, 30) / 20)
+        if rng.random() < 0.5:
+            ratio = 10 ** (-rng.uniform(4, 30) / 20)
             if rng.random() < 0.5:  # noise in the padding too
                 audio[row] = noise.cut(rng, length) * level * ratio
                 audio[row, offset : offset + len(wave)] += wave

@@ -23,9 +23,12 @@ def main() -> None:
     model = build_model()
     model.load_state_dict(checkpoint["average"], strict=False)  # the output layer is the embedding
     model.save_pretrained(args.out)
-    build_processor().save_pretrained(args.out)
+    processor = build_processor()
+    processor.save_pretrained(args.out)
+    processor.feature_extractor.save_pretrained(args.out)  # where transformers before 5 looks
     weights = {name: p.half().contiguous() for name, p in model.named_parameters()}
     save_file(weights, args.out / "model.safetensors", metadata={"format": "pt"})
+    (args.out / "model.safetensors").chmod(0o644)
     path = args.out / "config.json"
     config = json.loads(path.read_text()) | {"dtype": "float32"}  # stored in half, run in full precision
     path.write_text(json.dumps(config, indent=2) + "\n")

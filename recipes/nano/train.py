@@ -52,12 +52,12 @@ class Plan:
         return max(0.0, 1 - step / self.guided)
 
     def batch(self, speech: Speech, noise: Noise, step: int) -> Batch:
-        """Short windows first; full windows, mostly padded as in use, in the cooldown."""
+        """Short windows at first; in the cooldown every other one is the full window, filled as it comes."""
         share, seed = self.batch_seconds / dist.get_world_size(), (step, dist.get_rank())
-        if step >= self.steps - self.cooldown:
-            return make_batch(speech, noise, seed, int(1.25 * share / WINDOW), WINDOW, WINDOW, 1.0)
+        if step >= self.steps - self.cooldown and step % 2:
+            return make_batch(speech, noise, seed, round(share / WINDOW), WINDOW, WINDOW, 1.0)
         lengths = (2, 3) if step < 800 else (2, 3, 4, 6) if step < self.guided else (3, 4, 6, 10)
-        seconds = lengths[step % len(lengths)]
+        seconds = lengths[step // 2 % len(lengths)]
         return make_batch(speech, noise, seed, int(share / seconds), seconds, seconds, 0.5 * seconds)
 
 
@@ -155,7 +155,10 @@ class Training:
 
 
 def batches(work: Path, plan: Plan, start: int, shards: int) -> Iterator[tuple[Batch, int]]:
-    """Batches from a thread; the shards are counted again at each checkpoint, so that resuming is exact."""
+    """Batches from a thread, which counts the shards again at each checkpoint.
+
+    Resuming repeats the same batches: exactly, once synthesis is over.
+    """
     ready: queue.Queue = queue.Queue(maxsize=4)
 
     def produce() -> None:
@@ -192,11 +195,17 @@ def main() -> None:
         training.load()
     mel = LogMel(build_processor().feature_extractor.mel_filters)
     log = (args.work / "training.jsonl").open("a")
-    began, done = time.monotonic(), 0
+    start, began, done = training.step, time.monotonic(), 0
     for batch, shards in batches(args.work, plan, training.step, training.shards):
-        features = mel(batch.samples, torch.Generator().manual_seed(training.step))
+        training.shards = shards  # what the next steps draw from
+        if first and training.step > start and training.step % SAVE_EVERY == 0:
+            training.save()
+        features = mel(
+            batch.samples,
+            torch.Generator().manual_seed(training.step * dist.get_world_size() + dist.get_rank()),
+        )
         losses = training.update(features, batch, training.trainee)
-        training.shards, done = shards, done + 1
+        done += 1
         if first and training.step % 20 == 0:
             row = {"step": training.step, **{k: round(v.item(), 4) for k, v in losses.items()}}
             row |= {"window": features.shape[-1] / 100, "shards": shards}
@@ -207,8 +216,8 @@ def main() -> None:
             log.write(json.dumps(row) + "\n")
             log.flush()
             began, done = time.monotonic(), 0
-        if first and (training.step % SAVE_EVERY == 0 or training.step == plan.steps):
-            training.save()
+    if first:
+        training.save()
 
 
 if __name__ == "__main__":
