@@ -42,13 +42,14 @@ def parse(function: Callable[..., None], program: str, arguments: Sequence[str])
 def _one_line(box: str) -> str:
     """What tyro says in a box: titles, help texts and pointers left out, the parts set off by semicolons."""
     parts: list[list[str]] = [[]]
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
-        if not line.startswith("│"):
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box).translate(str.maketrans("│─", " -"))  # as where there is no Unicode
+    for line in plain.splitlines():
+        if not line.startswith("  "):  # the frame and its title
             continue
-        text = line[2:].removesuffix("│").rstrip()
+        text = line[2:].rstrip()
         if text.startswith(("For full helptext", "Argument helptext")):
             break
-        if text.startswith("─"):
+        if not text.strip("-"):
             parts.append([])
         elif not text.startswith(" " * 8):  # help texts are that deep
             parts[-1].append(f"{text.strip()}," if text.startswith(" ") else text.strip())
