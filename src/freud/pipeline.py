@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from freud import activations, artifacts, corpus, features, models, saes
+from freud.activations.collect import storable
 from freud.artifacts import Artifact
 from freud.corpus import Clip
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
@@ -120,7 +121,7 @@ def discover(
 
     with timed("load model"):
         loaded = models.load(model)
-        chosen = loaded.select(sites)
+        chosen = storable(loaded, sites)
     with timed("corpus"):
         clips = corpus.read(audio) if _is_artifact(audio) else corpus.import_corpus(audio, out / "corpus")
     with timed("collect"):

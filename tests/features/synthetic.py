@@ -82,7 +82,7 @@ def make_store(
     pq.write_table(pa.table({"id": [f"c{i}" for i in range(len(clips))]}), out / "clip_ids.parquet")
     facts = {
         "model": {"model": "toy", "model_fingerprint": "0123", "random_weights": True},
-        "corpus": {"path": None, "beside": None, "fingerprint": fingerprint},
+        "corpus": {"path": "/nowhere", "beside": "corpus", "fingerprint": fingerprint},
         "frames": sum(map(len, clips)),
         "clips": len(clips),
         "sites": {SITE: {"width": width, "frames_per_second": RATE, "privileged": False, "residual": True, "norm": {}}},

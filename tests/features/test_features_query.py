@@ -217,7 +217,7 @@ def test_eight_threads_at_once(example: Example):
     for _ in range(5):
         fresh = freud.features.read(example.index.path)
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda i: fresh.top(i % example.features, 5), range(64)))
+            found = list(pool.map(fresh.top, [i % example.features for i in range(64)], [5] * 64))
         assert found == [expected[i % example.features] for i in range(64)]
 
 
@@ -259,7 +259,7 @@ def test_other_activations_in_the_place_of_the_old_are_refused(tmp_path: Path):
     example = Example(tmp_path / "result", "neurons")
     shutil.rmtree(tmp_path / "result" / "acts")
     make_store(tmp_path / "result" / "acts", [clip + 1 for clip in example.dense])
-    with pytest.raises(FreudError, match="not the activations that .* was made from"):
+    with pytest.raises(FreudError, match=r"not the activations that .* was made from"):
         example.index.trace(0, "c2")
 
 
@@ -277,5 +277,5 @@ def test_a_file_damaged_under_an_open_index_is_an_error(example: Example, tmp_pa
     index.top(0)
     peaks = index.path / "peaks.parquet"
     peaks.write_bytes(peaks.read_bytes()[:-20])
-    with pytest.raises(DamagedFileError, match="damaged .* delete it and run `freud index` again"):
+    with pytest.raises(DamagedFileError, match=r"damaged .* delete it and run `freud index` again"):
         index.top(0)

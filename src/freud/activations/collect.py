@@ -76,7 +76,7 @@ def collect(
         raise FreudError(f"batch_size {batch_size}: expected at least 1")
     model = load_model(model) if isinstance(model, str) else model
     corpus = corpus if isinstance(corpus, Corpus) else read_corpus(corpus)
-    chosen = _storable(model.select(sites))
+    chosen = storable(model, sites)
     parameters = {
         "model": model.fingerprint,
         "corpus": corpus.fingerprint,
@@ -105,7 +105,13 @@ def collect(
     return Activations(_finish(out, parameters, model, corpus, chosen, writer))
 
 
-def _storable(sites: list[Site]) -> list[Site]:
+def storable(model: AudioModel, patterns: Sequence[str]) -> list[Site]:
+    """The sites of `model` that match, in the order of the model.
+
+    Raises:
+        FreudError: there is no such site, or one that cannot be stored.
+    """
+    sites = model.select(patterns)
     if not sites:
         raise FreudError("sites: expected at least one")
     for site in sites:
@@ -311,7 +317,7 @@ def _finish(
         pq.write_table(pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()}), temporary)
     with artifacts.replacing(out / "clip_ids.parquet") as temporary:
         pq.write_table(pa.table({"id": [clip.id for clip in corpus]}), temporary)
-    path = corpus.path
+    path = (corpus.path or corpus.root).resolve()  # a folder of audio is a corpus, too
     facts: dict[str, Any] = {
         "model": {
             "model": model.name,
@@ -319,8 +325,8 @@ def _finish(
             "random_weights": model.random_weights,
         },
         "corpus": {
-            "path": None if path is None else str(path.resolve()),
-            "beside": None if path is None else os.path.relpath(path.resolve(), out.resolve().parent),
+            "path": str(path),
+            "beside": os.path.relpath(path, out.resolve().parent),
             "fingerprint": corpus.fingerprint,
         },
         "frames": writer.rows_written,

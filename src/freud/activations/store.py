@@ -75,13 +75,11 @@ class Activations:
         return self.manifest["frames"]
 
     @property
-    def corpus_path(self) -> Path | None:
-        """Folder of the corpus these frames were collected from, or None if it was never written."""
+    def corpus_path(self) -> Path:
+        """Folder of the corpus, or of audio, that these frames were collected from, if it is where it was."""
         recorded = self.manifest["corpus"]
-        if recorded["path"] is None:
-            return None
-        beside = self.path.parent / recorded["beside"] if recorded["beside"] else None
-        return beside if beside is not None and beside.is_dir() else Path(recorded["path"])
+        beside = self.path.parent / recorded["beside"]
+        return beside if beside.is_dir() else Path(recorded["path"])
 
     @cached_property
     def shards(self) -> list[str]:

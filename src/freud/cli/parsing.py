@@ -35,7 +35,7 @@ def parse(function: Callable[..., None], program: str, arguments: Sequence[str])
     except SystemExit as stop:
         if not stop.code:
             raise
-    message = _one_line(said.getvalue()).replace("'None', ", "")
+    message = re.sub(r"'None', |, 'None'(?=\))", "", _one_line(said.getvalue()))  # not to be given, and so no choice
     raise UsageError(message.replace(f"missing from {program}:", "missing:"))
 
 

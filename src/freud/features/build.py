@@ -62,7 +62,7 @@ def index(
         activations: one site of a store.
         sae: an SAE of that site, or its folder; None indexes the neurons.
         out: folder to write; an unfinished one is resumed, a finished one with the same parameters is opened.
-        corpus: the corpus, if it is not where it was, or was never written to disk.
+        corpus: the corpus, if it is not where it was when the activations were collected.
         progress: show a progress bar on a terminal.
 
     Raises:
@@ -126,14 +126,13 @@ def _weights_fingerprint(sae: SAE) -> str:
 def _corpus_of(activations: SiteActivations, given: Corpus | Path | str | None) -> Corpus:
     """The corpus that the frames were collected from: the one given, or the one that the store points to."""
     store = activations.store
-    path = store.corpus_path if given is None else given
-    if path is None:
-        raise FreudError(f"{store.path}: was collected from a corpus that was not written to disk; give it as --corpus")
-    if isinstance(path, Path) and not path.exists():
-        raise FreudError(f"{path}: no such corpus; give the one that {store.path} was collected from as --corpus")
-    corpus = path if isinstance(path, Corpus) else read_corpus(path)
+    found = store.corpus_path if given is None else given
+    expected = f"give the corpus that {store.path} was collected from as --corpus"
+    if not isinstance(found, Corpus) and not Path(found).exists():
+        raise FreudError(f"{found}: no such corpus; {expected}")
+    corpus = found if isinstance(found, Corpus) else read_corpus(found)
     if corpus.fingerprint != store.manifest["corpus"]["fingerprint"]:
-        raise FreudError(f"{corpus.path or corpus.root}: is not the corpus that {store.path} was collected from")
+        raise FreudError(f"{corpus.path or corpus.root}: is another corpus; {expected}")
     return corpus
 
 

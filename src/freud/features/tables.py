@@ -140,7 +140,7 @@ def count_by_feature(feature: np.ndarray, first: int, last: int) -> np.ndarray:
 def histogram(
     feature: np.ndarray, value: np.ndarray, first: int, last: int, low: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
-    """Counts [last - first, BINS] of values in equal bins from each feature's low to its high; the rest in the end bins."""
+    """Counts [last - first, BINS] of values in equal bins from a feature's low to its high; others in the end bins."""
     row = feature - first
     span = (high - low).astype(np.float64)
     per_unit = np.divide(BINS, span, out=np.zeros_like(span), where=span > 0)
