@@ -161,8 +161,8 @@ def make_batch(
         offset = int(rng.uniform(0, min(room, SAMPLE_RATE // 2))) if room > 0 and rng.random() < 0.5 else 0
         wave = wave[: length - offset]
         level = np.sqrt(np.mean(wave**2)) + 1e-4
-        if rng.random() < 0.5:
-            ratio = 10 ** (-rng.uniform(4, 30) / 20)
+        if rng.random() < 0.65:
+            ratio = 10 ** (-rng.uniform(3, 25) / 20)
             if rng.random() < 0.5:  # noise in the padding too
                 audio[row] = noise.cut(rng, length) * level * ratio
                 audio[row, offset : offset + len(wave)] += wave
@@ -203,9 +203,7 @@ class LogMel:
 
     def __call__(self, samples: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """[batch, samples] to [batch, 80, samples / 160]."""
-        power = (
-            torch.stft(samples, 400, 160, window=self.window, return_complex=True)[..., :-1].abs().square()
-        )
+        power = torch.stft(samples, 400, 160, window=self.window, return_complex=True)[..., :-1].abs().square()
         mel = (self.filters @ power).clamp(min=1e-10).log10()
         if generator is not None:
             mel = self.disturb(mel, generator)

@@ -70,9 +70,7 @@ def write_tier(path: Path, tier: list[Interval]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
@@ -88,9 +86,7 @@ def main() -> None:
         (out / f"{name}.txt").write_text(text + "\n")
         write_tier(out / f"{name}.words.tsv", utterance.words)
         write_tier(out / f"{name}.phones.tsv", utterance.phones)
-        rows.append(
-            (f"{name}.flac", text, "", speaker.rstrip("+"), "test" if len(rows) % 3 == 2 else "train")
-        )
+        rows.append((f"{name}.flac", text, "", speaker.rstrip("+"), "test" if len(rows) % 3 == 2 else "train"))
     noise = np.random.default_rng(3)
     for label in SOUNDS:
         for i in range(SOUNDS_PER_CLASS):

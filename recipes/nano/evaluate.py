@@ -119,9 +119,7 @@ def report(name: str, clips: list[Clip], transcribe: Transcriber, show: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--clips", type=int, default=60, help="sentences for each voice")
     parser.add_argument("--real", type=Path, help="a CSV of recordings")

@@ -13,9 +13,7 @@ from safetensors.torch import save_file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()

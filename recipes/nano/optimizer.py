@@ -30,9 +30,7 @@ class Muon:
     decay.
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor], momentum: float = 0.95, weight_decay: float = 0.05
-    ) -> None:
+    def __init__(self, parameters: Iterable[Tensor], momentum: float = 0.95, weight_decay: float = 0.05) -> None:
         stacks = defaultdict(list)
         for parameter in parameters:
             stacks[tuple(parameter.shape)].append(parameter)

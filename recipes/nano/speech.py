@@ -191,9 +191,7 @@ class Espeak:
             i += 1
         return 0
 
-    def speak(
-        self, text: str, voice: str, rate: int = 160, pitch: int = 50, pitch_range: int = 50
-    ) -> Utterance:
+    def speak(self, text: str, voice: str, rate: int = 160, pitch: int = 50, pitch_range: int = 50) -> Utterance:
         """Speak `text`; `voice` is an accent and a variant ("en-us+f3"), `rate` is in words a minute."""
         lib = self.lib
         if lib.espeak_SetVoiceByName(voice.rstrip("+").encode()) != 0:

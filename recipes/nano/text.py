@@ -19,9 +19,7 @@ DICTIONARY = Path("/usr/share/dict/american-english")
 def _read_words() -> SimpleNamespace:
     table = tomllib.loads((Path(__file__).parent / "words.toml").read_text())
     separator = {"asides": r",\s+"}
-    return SimpleNamespace(
-        **{slot: re.split(separator.get(slot, r"\s+"), words) for slot, words in table.items()}
-    )
+    return SimpleNamespace(**{slot: re.split(separator.get(slot, r"\s+"), words) for slot, words in table.items()})
 
 
 WORDS = _read_words()

@@ -176,9 +176,7 @@ def batches(work: Path, plan: Plan, start: int, shards: int) -> Iterator[tuple[B
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
     parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--cooldown", type=int, default=1800)
