@@ -34,6 +34,7 @@ class FrameSource(Protocol):
         width: length of a frame. frames: how many there are (from a model: by the length each file claims).
         clips: ids of the clips they are of.
         origin: model, its fingerprint, and site. fingerprint: of the data they come from.
+        problems: clips that could not be read so far, by name, with the reason.
     """
 
     width: int
@@ -41,6 +42,7 @@ class FrameSource(Protocol):
     clips: list[str]
     origin: dict[str, Any]
     fingerprint: str
+    problems: dict[str, str]
 
     def only(self, clips: Sequence[str]) -> FrameSource:
         """The same source, of these clips alone."""
@@ -87,6 +89,7 @@ class StoredFrames:
         self.width = activations.width
         self.origin = activations.origin
         self.fingerprint: str = activations.store.manifest["fingerprint"]
+        self.problems: dict[str, str] = {}  # such clips are not in the store
         pieces = activations.store.pieces
         ids = activations.store.clip_ids
         if clips is not None:
@@ -179,7 +182,7 @@ class ModelFrames:
             audio.valid_frames(round(min(seconds, clip.duration - start) * audio.SAMPLE_RATE))
             for clip, start in self.windows
         )
-        self.problems: dict[str, str] = {}  # clip name: why it could not be read
+        self.problems: dict[str, str] = {}
 
     def only(self, clips: Sequence[str]) -> ModelFrames:
         return ModelFrames(self.model, self.corpus, self.site.name, clips, self.batch_size)

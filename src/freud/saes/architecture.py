@@ -35,10 +35,13 @@ class Architecture(ABC):
 
     def latents(self, d_in: int) -> int:
         """The number of latents for inputs of width `d_in`."""
-        count = self.d_sae if self.d_sae is not None else round(self.expansion * d_in)
-        if count < 1:
-            raise FreudError(f"d_sae {count}: expected at least one latent")
-        return count
+        return self.d_sae if self.d_sae is not None else round(self.expansion * d_in)
+
+    def check(self, d_in: int) -> None:
+        """Raise a FreudError that names the first setting out of range for inputs of width `d_in`."""
+        require("d_sae", self.d_sae, self.d_sae is None or self.d_sae >= 1, "at least 1")
+        require("expansion", self.expansion, self.latents(d_in) >= 1, f"at least one latent for width {d_in}")
+        require("dead_after", self.dead_after, self.dead_after >= 0, "0 or more frames")
 
     def to_dict(self) -> dict[str, Any]:
         """Name and settings as JSON values."""
@@ -105,6 +108,22 @@ class Training(nn.Module, ABC):
         """Update the dead-latent counters. fired: [d_sae] bool, active in this batch of `frames`."""
         self.since_fired += frames
         self.since_fired[fired] = 0
+
+
+def require(name: str, value: object, good: bool, expected: str) -> None:
+    """Raise a FreudError that names a setting, unless its value is `good`."""
+    if not good:
+        raise FreudError(f"{name} {value}: expected {expected}")
+
+
+def center(x: Tensor, b_dec: Tensor) -> tuple[Tensor, Tensor]:
+    """x - b_dec in two parts, whose products with W_enc are to be added: [frames, d_in] and [d_in].
+
+    The first holds the value; the second is zero and carries the gradient of b_dec, which so costs a product with a
+    vector instead of one with all frames.
+    """
+    constant = b_dec.detach()
+    return x - constant, constant - b_dec
 
 
 def unit_scale(sample: Tensor) -> Tensor:

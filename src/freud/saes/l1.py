@@ -11,19 +11,21 @@ have learned anything.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from freud.errors import FreudError
 from freud.saes.architecture import (
     Architecture,
     Loss,
     Training,
+    center,
     geometric_median,
     remove_parallel_,
+    require,
     unit_rows_,
     unit_scale,
 )
@@ -46,9 +48,13 @@ class L1(Architecture):
     coefficient_warmup: float = 0.2
     tied: bool = False
 
+    def check(self, d_in: int) -> None:
+        super().check(d_in)
+        require("coefficient", self.coefficient, 0 <= self.coefficient < math.inf, "0 or more")
+        warmup = self.coefficient_warmup
+        require("coefficient_warmup", warmup, 0 <= warmup <= 1, "a share from 0 to 1")
+
     def start(self, sample: Tensor, seed: int) -> L1Training:
-        if not self.coefficient >= 0:
-            raise FreudError(f"coefficient {self.coefficient}: expected 0 or more")
         return L1Training(self, sample, seed)
 
 
@@ -84,7 +90,8 @@ class L1Training(Training):
             latents = (x @ self.W_dec.T + self.b_enc).relu().float()
             x_hat = latents @ self.W_dec
         else:
-            latents = (x @ self.W_enc + (self.b_enc - self.b_dec @ self.W_enc)).relu().float()
+            centered, shift = center(x, self.b_dec)
+            latents = (centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)).relu().float()
             x_hat = latents @ self.W_dec + self.b_dec
         squared = (x - x_hat).square().sum()
         sparsity = latents.sum() / (frames * d_in**0.5)

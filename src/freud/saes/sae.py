@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from freud.errors import FreudError
+
+
+class ShapeError(FreudError):
+    """Tensors of an SAE that do not fit together."""
 
 
 class Sparse(NamedTuple):
@@ -46,6 +49,8 @@ class SAE(nn.Module):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if W_enc.ndim != 2:
+            raise ShapeError(f"W_enc: shape {tuple(W_enc.shape)}; expected [d_in, d_sae]")
         d_in, d_sae = W_enc.shape
         for name, tensor, shape in (
             ("b_enc", b_enc, (d_sae,)),
@@ -53,7 +58,7 @@ class SAE(nn.Module):
             ("b_dec", b_dec, (d_in,)),
         ):
             if tuple(tensor.shape) != shape:
-                raise FreudError(
+                raise ShapeError(
                     f"{name}: shape {tuple(tensor.shape)}; expected {shape} beside W_enc {tuple(W_enc.shape)}"
                 )
         self.W_enc = nn.Parameter(W_enc, requires_grad=False)

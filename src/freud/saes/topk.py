@@ -10,6 +10,7 @@ where e_hat decodes, without b_dec, the aux_k largest relu(pre) among dead laten
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,13 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from freud.errors import FreudError
 from freud.saes.architecture import (
     Architecture,
     Loss,
     Training,
+    center,
     geometric_median,
     remove_parallel_,
+    require,
     unit_rows_,
     unit_scale,
 )
@@ -46,10 +48,14 @@ class TopK(Architecture):
     aux_k: int | None = None
     aux_coefficient: float = 1 / 32
 
+    def check(self, d_in: int) -> None:
+        super().check(d_in)
+        d_sae = self.latents(d_in)
+        require("k", self.k, 1 <= self.k <= d_sae, f"between 1 and d_sae {d_sae}")
+        require("aux_k", self.aux_k, self.aux_k is None or self.aux_k >= 1, "at least 1")
+        require("aux_coefficient", self.aux_coefficient, 0 <= self.aux_coefficient < math.inf, "0 or more")
+
     def start(self, sample: Tensor, seed: int) -> TopKTraining:
-        d_in = sample.shape[1]
-        if not 1 <= self.k <= self.latents(d_in):
-            raise FreudError(f"k {self.k}: expected between 1 and d_sae {self.latents(d_in)}")
         return TopKTraining(self, sample, seed)
 
 
@@ -94,8 +100,8 @@ class TopKTraining(Training):
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = x * self.scale
-        # (x - b_dec) W_enc, written so that the gradient of b_dec costs a vector, not another [frames, d_sae] product.
-        pre = x @ self.W_enc + (self.b_enc - self.b_dec @ self.W_enc)  # [frames, d_sae]
+        centered, shift = center(x, self.b_dec)
+        pre = centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)  # [frames, d_sae]
         values, latents = pre.topk(self.settings.k, dim=1, sorted=False)
         values = values.relu().float()
         x_hat = _sparse_decode(values, latents, self.W_dec) + self.b_dec

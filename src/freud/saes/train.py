@@ -7,13 +7,15 @@ which the same command resumes to exactly the same weights.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +26,7 @@ from tqdm import tqdm
 from freud import artifacts
 from freud.activations import FrameSource, Position, SiteActivations, StoredFrames, Stream, split_clips
 from freud.errors import DamagedFileError, FreudError
-from freud.saes.architecture import Architecture, Loss, Training
+from freud.saes.architecture import Architecture, Loss, Training, require
 from freud.saes.formats import load, save
 from freud.saes.metrics import reconstruction
 from freud.saes.sae import SAE
@@ -36,6 +38,10 @@ CHECKPOINT = Path("checkpoint") / "state.safetensors"
 LOG_EVERY = 10  # steps
 SAMPLE = 16_384  # frames that initialise the weights
 MOST_BAD_BATCHES = 20  # in a row
+
+Schedule = Literal["cosine", "linear", "constant"]
+Precision = Literal["float32", "bfloat16"]
+SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,29 +64,27 @@ class Options:
     steps: int | None = None
     batch_size: int = 2048
     lr: float | None = None
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     warmup: float = 0.05
     validation: float = 0.1
     clip_norm: float = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     seed: int = 0
 
     def checked(self, frames: int, d_sae: int) -> Options:
         """The same options with every None replaced, or a FreudError that names the field."""
+        require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2 frames")
         steps = self.steps
         if steps is None:
             steps = math.ceil(min(max(50 * frames, 1_000_000), 50_000_000) / self.batch_size)
         lr = self.lr if self.lr is not None else 8e-4 / math.sqrt(d_sae / 16384)
-        for name, value, good, expected in (
-            ("steps", steps, steps >= 1, "at least 1"),
-            ("batch_size", self.batch_size, self.batch_size >= 1, "at least 1"),
-            ("lr", lr, 0 < lr < math.inf, "a number above 0"),
-            ("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 up to, not including, 1"),
-            ("clip_norm", self.clip_norm, self.clip_norm > 0, "a number above 0"),
-            ("seed", self.seed, self.seed >= 0, "0 or more"),
-        ):
-            if not good:
-                raise FreudError(f"{name} {value}: expected {expected}")
+        require("steps", steps, steps >= 1, "at least 1")
+        require("lr", lr, 0 < lr < math.inf, "a number above 0")
+        require("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 up to, not including, 1")
+        require("clip_norm", self.clip_norm, self.clip_norm > 0, "a number above 0")
+        require("seed", self.seed, self.seed >= 0, "0 or more")
+        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            require(name, getattr(self, name), getattr(self, name) in choices, f"one of {', '.join(choices)}")
         return Options(**{**asdict(self), "steps": steps, "lr": lr})
 
 
@@ -111,11 +115,12 @@ def train(
     """
     architecture = architecture or TopK()
     options = options or Options()
-    d_sae = architecture.latents(frames.width)
+    architecture.check(frames.width)
+    summary_writer = _summary_writer() if tensorboard else None
     every = StoredFrames(frames) if isinstance(frames, SiteActivations) else frames
     kept, held = split_clips(every.clips, options.validation, options.seed)
     source, held_out = every.only(kept), every.only(held) if held else None
-    options = options.checked(source.frames, d_sae)
+    options = options.checked(source.frames, architecture.latents(frames.width))
     parameters = {
         **every.origin,
         "data": every.fingerprint,
@@ -130,35 +135,40 @@ def train(
     training = architecture.start(_sample(source, options.seed), options.seed)
     run = _Run(training, options, out)
     run.resume()
-    logs = _loggers(out, run.step, tensorboard)
+    logs = [_json_lines(out / LOG, run.step)]
+    if summary_writer:
+        logs.append(_tensorboard(summary_writer, out / "tensorboard", run.step))
     steps = options.steps or 0
-    last_checkpoint = time.monotonic()
+    batches = stream.from_position(run.position)
+    last_log = last_checkpoint = time.monotonic()
+    frames_since_log = 0
     with tqdm(total=steps, initial=run.step, unit="step", desc="train", disable=None if progress else True) as bar:
-        try:
-            for batch in stream.from_position(run.position):
-                if run.step == steps:
-                    break
-                loss = run.advance(batch.frames, batch.next)
-                bar.update()
-                if run.step % LOG_EVERY == 0 or run.step == steps:
-                    metrics = run.metrics(batch.frames, loss)
-                    metrics["frames_per_second"] = round(options.batch_size * (bar.format_dict["rate"] or 0))
-                    for log in logs:
-                        log(metrics)
-                    bar.set_postfix(fvu=metrics["fvu"], l0=metrics["l0"], dead=metrics["dead"])
-                if time.monotonic() - last_checkpoint > checkpoint_seconds:
-                    run.checkpoint()
-                    last_checkpoint = time.monotonic()
-        except KeyboardInterrupt:
-            run.checkpoint()
-            raise
+        while run.step < steps:
+            batch = next(batches)
+            loss = run.advance(batch.frames, batch.next)
+            frames_since_log += len(batch.frames)
+            now = time.monotonic()
+            bar.update()
+            if run.step % LOG_EVERY == 0 or run.step == steps:
+                metrics = run.metrics(batch.frames, loss)
+                metrics["frames_per_second"] = round(frames_since_log / (now - last_log))
+                last_log, frames_since_log = now, 0
+                for log in logs:
+                    log(metrics)
+                bar.set_postfix(fvu=metrics["fvu"], l0=metrics["l0"], dead=metrics["dead"])
+            # No checkpoint on an interrupt: it may come in the middle of a step, whose state nobody could resume.
+            if now - last_checkpoint > checkpoint_seconds and run.step < steps:
+                run.checkpoint()
+                last_checkpoint = now
     return _finish(out, parameters, run, source, held_out)
 
 
 def _sample(source: FrameSource, seed: int) -> Tensor:
-    pool = source.pool(seed, 0, 0)
-    stride = max(1, len(pool) // SAMPLE)
-    sample = pool[::stride]
+    pools = (source.pool(seed, 0, number) for number in range(source.pools()))
+    pool = next((pool for pool in pools if len(pool)), torch.empty(0, source.width))
+    if not len(pool):
+        raise FreudError(f"{source.origin['site']}: none of the {len(source.clips)} clips can be read")
+    sample = pool[:: max(1, len(pool) // SAMPLE)].clone()
     if not torch.isfinite(sample).all():
         raise FreudError(f"{source.origin['site']}: activations are not finite; check the model and the audio")
     return sample
@@ -257,7 +267,8 @@ class _Run:
 
     def checkpoint(self) -> None:
         """Write everything needed to go on, in one atomic file."""
-        self.path.parent.mkdir(exist_ok=True)
+        with artifacts.writing(self.path):
+            self.path.parent.mkdir(exist_ok=True)
         state = {"step": self.step, "position": list(self.position), "bad_batches": self.bad_batches}
         with artifacts.replacing(self.path) as temporary:
             save_file(self._tensors(), temporary, {"freud": json.dumps(state)})
@@ -282,37 +293,46 @@ def _digits(value: Tensor | float) -> float:
     return float(f"{float(value):.5g}")
 
 
-def _loggers(out: Path, step: int, tensorboard: bool) -> list[Callable[[dict[str, Any]], None]]:
-    """The JSON Lines log, cut back to `step` when resuming, and TensorBoard if asked for."""
-    path = out / LOG
+Log = Callable[[dict[str, Any]], None]
+
+
+def _json_lines(path: Path, step: int) -> Log:
+    """Append to a JSON Lines log, first cut back to `step`, where the training goes on."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     kept = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            # A run that was killed may have left half a line, always after the checkpoint.
-            if line.endswith("}") and json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError):  # a run that was killed may have left half a line
+            if json.loads(line)["step"] <= step:
+                kept.append(f"{line}\n")
     with artifacts.replacing(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
 
-    def write_line(metrics: dict[str, Any]) -> None:
-        with path.open("a", encoding="utf-8") as file:
+    def log(metrics: dict[str, Any]) -> None:
+        with artifacts.writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
 
-    if not tensorboard:
-        return [write_line]
+    return log
+
+
+def _summary_writer() -> type:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise FreudError("tensorboard: not installed; run `pip install 'freud-audio[tensorboard]'`") from None
-    writer = SummaryWriter(out / "tensorboard", purge_step=step)
+    return SummaryWriter
 
-    def write_events(metrics: dict[str, Any]) -> None:
+
+def _tensorboard(summary_writer: type, folder: Path, step: int) -> Log:
+    """Write TensorBoard events; what an interrupted run wrote after `step` is hidden."""
+    writer = summary_writer(folder, purge_step=step + 1)
+
+    def log(metrics: dict[str, Any]) -> None:
         for name, value in metrics.items():
             if name != "step":
                 writer.add_scalar(name, value, metrics["step"])
         writer.flush()
 
-    return [write_line, write_events]
+    return log
 
 
 def _finish(
@@ -328,7 +348,11 @@ def _finish(
         "training": {k: parameters[k] for k in ("architecture", "options", "data")},
     }
 
-    def measure(blocks: Iterable[Tensor]) -> dict[str, float]:
+    def measure(blocks: Iterator[Tensor]) -> dict[str, float] | None:
+        first = next(blocks, None)
+        if first is None:  # none of these clips can be read
+            return None
+        blocks = chain([first], blocks)
         return {name: round(value, 6) for name, value in asdict(reconstruction(sae, blocks)).items()}
 
     results = {
@@ -337,6 +361,10 @@ def _finish(
         "bad_batches": run.bad_batches,
         "train": measure(source.ordered()),
         "validation": measure(held_out.ordered()) if held_out else None,
+        "problems": [
+            {"clip": clip, "reason": reason}
+            for clip, reason in {**source.problems, **(held_out.problems if held_out else {})}.items()
+        ],
     }
     files = [*save(sae, out), LOG]
     artifacts.finish(out, KIND, parameters, files, results=results)

@@ -12,15 +12,17 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from freud import artifacts
 from freud.errors import DamagedFileError, FreudError
 from freud.saes.l1 import StandardSAE
-from freud.saes.sae import SAE
+from freud.saes.sae import SAE, ShapeError
 from freud.saes.topk import TopKSAE
 
 CONFIG = "cfg.json"
 WEIGHTS = "sae_weights.safetensors"
+TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")
 SAELENS_VERSION = "6.0.0"  # the layout's version, which SAELens checks
 
 
@@ -60,33 +62,53 @@ def load(folder: Path | str) -> SAE:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FreudError(f"{folder}: has no {name}; expected the folder of an SAE in SAELens's layout")
+        if (folder / artifacts.MANIFEST).is_file():  # one of ours, which knows what the files must hold
+            artifacts.read(folder, "train").file(name)
     config = artifacts.read_json(folder / CONFIG)
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise DamagedFileError(f"{folder / WEIGHTS}: damaged ({error}); train or download it again") from None
-    for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
-        if name not in weights:
-            raise DamagedFileError(f"{folder / WEIGHTS}: has no tensor {name}; train or download it again")
-    for field, supported in (("normalize_activations", "none"), ("reshape_activations", "none")):
-        if config.get(field, supported) != supported:
-            raise FreudError(f"{folder / CONFIG}: {field} is {config[field]!r}; only {supported!r} can be read")
-    tensors = tuple(weights[name].float() for name in ("W_enc", "b_enc", "W_dec", "b_dec"))
+    for field, expected in (("normalize_activations", "none"), ("reshape_activations", "none")):
+        if config.get(field, expected) != expected:
+            raise FreudError(f"{folder / CONFIG}: {field} is {config[field]!r}; only {expected!r} can be read")
+    metadata = config.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise FreudError(f"{folder / CONFIG}: metadata is {metadata!r}; expected an object")
+    weights = _weights(folder / WEIGHTS)
     options: dict[str, Any] = {
-        "apply_b_dec_to_input": bool(config.get("apply_b_dec_to_input", False)),
-        "metadata": config.get("metadata", {}),
+        "apply_b_dec_to_input": bool(config.get("apply_b_dec_to_input", True)),
+        "metadata": metadata,
     }
-    match config.get("architecture"):
-        case "topk":
-            return TopKSAE(*tensors, k=_positive(config, "k", folder), **options)
-        case "standard":
-            return StandardSAE(*tensors, **options)
-        case other:
-            raise FreudError(f"{folder / CONFIG}: architecture {json.dumps(other)}; expected topk or standard")
+    try:
+        match config.get("architecture"):
+            case "topk":
+                sae = TopKSAE(*weights.values(), k=0, **options)
+                sae.k = _k(config, sae.d_sae, folder)
+                if config.get("rescale_acts_by_decoder_norm", False):  # it chooses by latents times norm
+                    norms = sae.W_dec.norm(dim=1)
+                    sae.W_enc.mul_(norms)
+                    sae.b_enc.mul_(norms)
+                    sae.W_dec.div_(norms[:, None])
+                return sae
+            case "standard":
+                return StandardSAE(*weights.values(), **options)
+            case other:
+                raise FreudError(f"{folder / CONFIG}: architecture {json.dumps(other)}; expected topk or standard")
+    except ShapeError as error:
+        raise DamagedFileError(f"{folder / WEIGHTS}: {error}; train or download it again") from None
 
 
-def _positive(config: dict[str, Any], field: str, folder: Path) -> int:
-    value = config.get(field)
-    if not isinstance(value, int) or value < 1:
-        raise FreudError(f"{folder / CONFIG}: {field} is {value!r}; expected a whole number of at least 1")
-    return value
+def _weights(path: Path) -> dict[str, Tensor]:
+    """The four tensors as float32, in the order that an SAE takes them."""
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DamagedFileError(f"{path}: damaged ({error}); train or download it again") from None
+    for name in TENSORS:
+        if name not in weights:
+            raise DamagedFileError(f"{path}: has no tensor {name}; train or download it again")
+    return {name: weights[name].float() for name in TENSORS}
+
+
+def _k(config: dict[str, Any], d_sae: int, folder: Path) -> int:
+    k = config.get("k")
+    if type(k) is not int or not 1 <= k <= d_sae:
+        raise FreudError(f"{folder / CONFIG}: k is {k!r}; expected a whole number between 1 and d_sae {d_sae}")
+    return k
