@@ -107,9 +107,7 @@ def main() -> None:
         wanted = spoken_phone == phone
         f1[phone] = 2 * firing[wanted].sum(0) / np.maximum(firing.sum(0) + wanted.sum(), 1)
     rng = np.random.default_rng(0)
-    print(
-        f"{'phone':<6}{'latent':>7}{'F1':>6}{'clips':>7}{'changed':>9}{'only there':>12}   control: {'changed':>7}{'only there':>12}"
-    )
+    print("phone  latent    F1  clips  changed  only there   control: changed  only there")
     for phone in sorted(f1, key=lambda p: -f1[p].max())[: arguments.phones]:
         latent = int(f1[phone].argmax())
         clips = [c for c in spoken if c.split == "test" and words_with(corpus, c, phone)][:CLIPS]

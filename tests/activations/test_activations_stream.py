@@ -20,6 +20,7 @@ from freud.activations import (
     Activations,
     FrameSource,
     ModelFrames,
+    Pieces,
     Position,
     StoredFrames,
     Stream,
@@ -311,12 +312,13 @@ def test_a_share_out_of_range_is_named(share: float) -> None:
         split_clips(["a", "b"], share, 0)
 
 
-def test_runs_cover_pieces_exactly() -> None:
+def test_cut_pieces_cover_the_same_frames() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         rows = rng.integers(1, 400, rng.integers(1, 10))
-        first = np.cumsum(rows) - rows
-        runs = streaming._runs(np.zeros(len(rows), np.int64), first, rows)
-        assert runs[:, 2].max() <= streaming.RUN
-        covered = np.concatenate([np.arange(start, start + count) for _, start, count in runs])
+        clip, first = np.arange(len(rows)), np.cumsum(rows) - rows
+        cut = Pieces(clip, np.zeros_like(clip), first, rows, 10 * clip).cut(streaming.RUN)
+        assert cut.rows.max() <= streaming.RUN
+        covered = np.concatenate([np.arange(a, a + n) for a, n in zip(cut.first_row, cut.rows, strict=True)])
         np.testing.assert_array_equal(covered, np.arange(rows.sum()))
+        np.testing.assert_array_equal(cut.first_frame - 10 * cut.clip, cut.first_row - first[cut.clip])

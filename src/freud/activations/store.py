@@ -50,6 +50,19 @@ class Pieces:
             self.first_frame[which],
         )
 
+    def cut(self, longest: int) -> Pieces:
+        """The same frames in pieces of at most `longest` rows."""
+        parts = -(-self.rows // longest)
+        piece = np.repeat(np.arange(len(self)), parts)
+        start = (np.arange(len(piece)) - np.repeat(np.cumsum(parts) - parts, parts)) * longest
+        return Pieces(
+            self.clip[piece],
+            self.shard[piece],
+            self.first_row[piece] + start,
+            np.minimum(longest, self.rows[piece] - start),
+            self.first_frame[piece] + start,
+        )
+
 
 class Activations:
     """A finished folder of activations. `activations[site]` is the view of one site."""

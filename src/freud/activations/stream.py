@@ -22,7 +22,7 @@ from freud.errors import FreudError
 if TYPE_CHECKING:
     from freud.models import AudioModel
 
-POOL_BYTES = 256 * 2**20  # of float32 frames
+POOL_BYTES = 128 * 2**20  # of float32 frames
 RUN = 128  # consecutive frames read together: 2.5 s of one clip
 RUNS_TOGETHER = 32  # in one block of `ordered`
 
@@ -100,7 +100,8 @@ class StoredFrames:
         self.frames = int(pieces.rows.sum())
         if not self.frames:
             raise FreudError(f"{activations.store.path}: no frames of the clips asked for")
-        self.runs = _runs(pieces.shard, pieces.first_row, pieces.rows)
+        runs = pieces.cut(RUN)
+        self.runs = np.stack([runs.shard, runs.first_row, runs.rows], axis=1)
         self._pools = -(-len(self.runs) // max(1, POOL_BYTES // (4 * self.width * RUN)))
 
     def only(self, clips: Sequence[str]) -> StoredFrames:
@@ -133,14 +134,6 @@ def _deal(count: int, pools: int, seed: int, epoch: int, number: int) -> np.ndar
     """Which of `count` things are in pool `number` of an epoch, ascending. Pools differ by one in size, at most."""
     order = np.random.default_rng([seed, epoch]).permutation(count)
     return np.sort(order[number * count // pools : (number + 1) * count // pools])
-
-
-def _runs(shard: np.ndarray, first_row: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Cut pieces into runs of at most RUN frames: [runs, (shard, first row, rows)]."""
-    parts = -(-rows // RUN)
-    piece = np.repeat(np.arange(len(rows)), parts)
-    start = (np.arange(len(piece)) - np.repeat(np.cumsum(parts) - parts, parts)) * RUN
-    return np.stack([shard[piece], first_row[piece] + start, np.minimum(RUN, rows[piece] - start)], axis=1)
 
 
 class ModelFrames:

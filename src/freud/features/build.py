@@ -38,7 +38,7 @@ from freud.saes import load as load_sae
 ROW_GROUP = 131_072  # rows; one row group is what a query reads
 RANGE_POSTINGS = 4_000_000  # postings merged at a time
 RANGE_PEAKS = 2_000_000  # peaks of a dense site merged at a time
-BLOCK = 4096  # frames encoded at a time
+BLOCK = 1024  # frames looked at together
 QUANTILE_SAMPLE = 16_384  # frames from which a neuron's thresholds are taken
 _NOTHING = Postings(*(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.float32)))
 TAIL = 0.01  # a neuron is active in its highest and its lowest 1 % of frames
@@ -200,6 +200,7 @@ class _Neurons:
     def part(self, pieces: Pieces, rows: torch.Tensor) -> dict[str, np.ndarray]:
         """Postings beyond the thresholds, extremes of each piece, moments and histogram of one shard."""
         clip, frame = clip_and_frame(pieces)
+        pieces = pieces.cut(BLOCK)
         extremes = {name: np.empty((len(pieces), self.count), np.float32) for name in ("max", "min")}
         places = {name: np.empty((len(pieces), self.count), np.int32) for name in ("max_frame", "min_frame")}
         total, square = np.zeros(self.count), np.zeros(self.count)
@@ -215,8 +216,7 @@ class _Neurons:
             block = values.numpy()
             row, feature = ((block > self.high) | (block < self.low)).nonzero()
             found.append(Postings(feature, clip[row + start], frame[row + start], block[row, feature]))
-            features = np.broadcast_to(np.arange(self.count), block.shape)
-            counts += tables.histogram(features.ravel(), block.ravel(), 0, self.count, self.least, self.most)
+            counts += tables.dense_histogram(block, self.least, self.most)
         return {
             **_sorted_part(_joined(found), self.count),
             "piece_clip": pieces.clip.astype(np.int32),

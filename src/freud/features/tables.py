@@ -142,8 +142,22 @@ def histogram(
 ) -> np.ndarray:
     """Counts [last - first, BINS] of values in equal bins from a feature's low to its high; others in the end bins."""
     row = feature - first
-    span = (high - low).astype(np.float64)
-    per_unit = np.divide(BINS, span, out=np.zeros_like(span), where=span > 0)
-    position = (value - low[row]) * per_unit[row]
-    column = np.clip(position, 0, BINS - 1).astype(np.int64)
+    column = _bin(value, low[row], _bins_per_unit(low, high)[row])
     return np.bincount(row * BINS + column, minlength=(last - first) * BINS).reshape(-1, BINS)
+
+
+def dense_histogram(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The same of values [frames, features], one for every feature: counts [features, BINS]."""
+    column = _bin(values, low, _bins_per_unit(low, high))
+    column += np.arange(len(low)) * BINS
+    return np.bincount(column.ravel(), minlength=len(low) * BINS).reshape(-1, BINS)
+
+
+def _bins_per_unit(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    span = (high - low).astype(np.float64)
+    return np.divide(BINS, span, out=np.zeros_like(span), where=span > 0)
+
+
+def _bin(value: np.ndarray, low: np.ndarray, per_unit: np.ndarray) -> np.ndarray:
+    position = (value - low) * per_unit
+    return np.clip(position, 0, BINS - 1, out=position).astype(np.int64)
