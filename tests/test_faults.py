@@ -164,6 +164,19 @@ def test_a_full_disk_is_one_line_and_the_rerun_completes(forks: Forks, stage: st
     assert data(out) == data(forks.whole(stage))
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_right_after_it_finished_the_next_run_sweeps_up(forks: Forks, stage: str):
+    out = forks.folder / f"{stage}-swept"
+    shutil.copytree(forks.whole(stage), out)
+    (out / "unfinished.json").write_text('{"kind": "x"}')
+    work = {"train": "checkpoint", "index": "parts"}.get(stage)
+    if work:
+        (out / work).mkdir()
+        (out / work / "00000.safetensors").touch()
+    assert forks.run(stage, out) == (0, "")
+    assert data(out) == data(forks.whole(stage))
+
+
 def train(acts: Activations, out: Path) -> None:
     options = Options(steps=20, batch_size=64)
     freud.train(acts[SITE], TopK(k=4, expansion=1), out, options=options, checkpoint_seconds=0, progress=False)

@@ -202,6 +202,8 @@ def begin(path: Path | str, kind: str, parameters: Mapping[str, Any]) -> Artifac
     if (path / MANIFEST).is_file():
         finished = _read_manifest(path)
         _check_same(path, finished, kind, wanted)
+        with contextlib.suppress(OSError):  # there if the run was killed right after it had finished
+            (path / UNFINISHED).unlink(missing_ok=True)
         return Artifact(path, finished)
     if (path / UNFINISHED).is_file() and _others(path):  # without others, that run failed before it made anything
         _check_same(path, read_json(path / UNFINISHED), kind, wanted)

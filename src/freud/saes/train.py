@@ -129,6 +129,7 @@ def train(
     }
     out = Path(out)
     if artifacts.begin(out, KIND, parameters):
+        artifacts.discard(out / CHECKPOINT.parent)  # left over if the run that finished was killed right then
         return load(out)
 
     stream = Stream(source, options.batch_size, seed=options.seed)
