@@ -305,6 +305,32 @@ def test_control_c_says_how_to_go_on(run: Freud, speech: Path, monkeypatch: pyte
     assert "the same command goes on from there" in run.fails("corpus", speech, status=130)
 
 
+def test_a_table_fits_the_terminal_and_no_name_breaks_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    from freud.cli import output
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    output.print_table(["n", "name"], [[1, "two\nlines \x1b[31m"], [2.5, "long " * 10], [None, True]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["  n  name", "  1  two lines  [31m", "2.5  long long long…", "  -  yes"]
+    output.say_problems([{"path": f"a\n{i}", "reason": "bad"} for i in range(12)])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "skipped: a 0: bad"
+    assert len(lines) == 11
+    assert lines[-1] == "skipped: and 2 more, listed in manifest.json"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (12_345_678, "12.3 MB"), (5e12, "5.0 TB")]
+)
+def test_sizes_for_people(count: float, text: str):
+    from freud.cli.output import size
+
+    assert size(count) == text
+
+
 # ---- in a process of its own
 
 FREUD = [sys.executable, "-c", "import freud.cli; freud.cli.main()"]

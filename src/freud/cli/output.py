@@ -67,6 +67,6 @@ def size(count: float) -> str:
 def say_problems(problems: Sequence[dict[str, str]], what: str = "skipped") -> None:
     """Print what could not be read, and why, on standard error; at most ten lines."""
     for problem in problems[:10]:
-        print(f"{what}: {problem['path']}: {problem['reason']}", file=sys.stderr)
+        print(f"{what}: {_cell(problem['path'])}: {_cell(problem['reason'])}", file=sys.stderr)
     if len(problems) > 10:
         print(f"{what}: and {len(problems) - 10} more, listed in manifest.json", file=sys.stderr)
