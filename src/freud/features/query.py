@@ -263,11 +263,15 @@ class FeatureIndex:
             peaks = values[frames, np.arange(self.features)]
             best = np.argsort(-np.abs(peaks), kind="stable")[:n]
             rows = [(int(f), float(peaks[f]), first + int(frames[f])) for f in best]
-        else:
+        elif (first, last) == (0, length):
+            query = "SELECT feature, max, max_frame FROM peaks WHERE clip = ? ORDER BY max DESC, feature LIMIT ?"
+            rows = self.sql(query, [number, n])
+        else:  # reads all postings: they are sorted by feature
             rows = self.sql(
                 """
-                SELECT feature, max(value) AS value, arg_max(frame, value) FROM postings
-                WHERE clip = ? AND frame >= ? AND frame < ? GROUP BY feature ORDER BY value DESC, feature LIMIT ?
+                SELECT feature, value, frame FROM postings WHERE clip = ? AND frame >= ? AND frame < ?
+                QUALIFY row_number() OVER (PARTITION BY feature ORDER BY value DESC, frame) = 1
+                ORDER BY value DESC, feature LIMIT ?
                 """,
                 [number, first, last, n],
             )
