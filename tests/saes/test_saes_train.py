@@ -225,6 +225,12 @@ def test_the_number_of_steps_fits_the_data() -> None:
     assert steps(10**9) == 50_000  # fifty million frames at most
 
 
+def test_the_learning_rate_fits_the_number_of_latents() -> None:
+    rates = [Options().checked(10, d_sae).lr for d_sae in (64, 16384, 4 * 16384)]
+    assert rates == pytest.approx([3e-3, 1.6e-3, 0.8e-3])
+    assert Options(lr=0.5).checked(10, 64).lr == 0.5
+
+
 # ---- resuming
 
 

@@ -44,7 +44,7 @@ class L1(Architecture):
 
     name: ClassVar[str] = "l1"
 
-    coefficient: float = 0.05
+    coefficient: float = 0.08
     coefficient_warmup: float = 0.2
     tied: bool = False
 

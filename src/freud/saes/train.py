@@ -51,8 +51,8 @@ class Options:
     Attributes:
         steps: optimiser steps; None takes about 50 passes over the frames, between 1 and 50 million frames in all.
         batch_size: frames a step.
-        lr: peak learning rate of Adam; None takes 2e-4 / sqrt(d_sae / 16384) as Gao et al. 2024 scale it, times 4
-            because runs here are short.
+        lr: peak learning rate of Adam; None takes 2e-4 / sqrt(d_sae / 16384) as Gao et al. 2024 scale it, times 8
+            because runs here are short, and 3e-3 at most.
         schedule: how the learning rate falls to zero after the warm-up.
         warmup: share of the steps over which the learning rate rises.
         validation: share of the clips held out; no frame of them is trained on.
@@ -77,7 +77,7 @@ class Options:
         steps = self.steps
         if steps is None:
             steps = math.ceil(min(max(50 * frames, 1_000_000), 50_000_000) / self.batch_size)
-        lr = self.lr if self.lr is not None else 8e-4 / math.sqrt(d_sae / 16384)
+        lr = self.lr if self.lr is not None else min(1.6e-3 / math.sqrt(d_sae / 16384), 3e-3)
         require("steps", steps, steps >= 1, "at least 1")
         require("lr", lr, 0 < lr < math.inf, "a number above 0")
         require("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 up to, not including, 1")
