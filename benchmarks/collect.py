@@ -67,6 +67,8 @@ def main() -> None:
     seconds = side_by_side(
         {"collect": collect, "prefix": prefix, "decode": lambda: decode(theirs, clips)}, arguments.rounds
     )
+    for name, taken in seconds.items():
+        print(f"{name}: {', '.join(f'{t:.2f}' for t in taken)} s")
     frames = sum(audio.valid_frames(round(clip.duration * audio.SAMPLE_RATE)) for clip in clips)
     record(
         "collect",

@@ -36,7 +36,7 @@ class Training:
     dead_after: Maybe[int] = None
     """A latent is dead when silent for this many frames (default: 200000)."""
     coefficient: Maybe[float] = None
-    """l1: weight of the penalty (default: 0.05)."""
+    """l1: weight of the penalty (default: 0.08)."""
     tied: Switch = False
     """l1: one matrix for encoder and decoder."""
     steps: Maybe[int] = None
@@ -44,7 +44,7 @@ class Training:
     train_batch_size: Maybe[int] = None
     """Frames a step (default: 2048)."""
     lr: Maybe[float] = None
-    """Peak learning rate (default: 8e-4, scaled by the number of latents)."""
+    """Peak learning rate (default: 1.6e-3, scaled by the number of latents)."""
     schedule: Maybe[Literal["cosine", "linear", "constant"]] = None
     """How the learning rate falls (default: cosine)."""
     warmup: Maybe[float] = None

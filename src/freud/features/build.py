@@ -36,8 +36,8 @@ from freud.saes import SAE
 from freud.saes import load as load_sae
 
 ROW_GROUP = 131_072  # rows; one row group is what a query reads
-RANGE_POSTINGS = 4_000_000  # postings merged at a time
-RANGE_PEAKS = 2_000_000  # peaks of a dense site merged at a time
+RANGE_POSTINGS = 1_000_000  # postings merged at a time
+RANGE_PEAKS = 1_000_000  # peaks of a dense site merged at a time
 BLOCK = 1024  # frames looked at together
 QUANTILE_SAMPLE = 16_384  # frames from which a neuron's thresholds are taken
 _NOTHING = Postings(*(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.float32)))
@@ -155,7 +155,8 @@ class _Latents:
         for start in range(0, len(rows), BLOCK):
             sparse = self.sae.to_sparse(rows[start : start + BLOCK].float())
             row = sparse.frame.numpy() + start
-            found.append(Postings(sparse.latent.numpy(), clip[row], frame[row], sparse.value.numpy()))
+            latent = sparse.latent.numpy().astype(np.int32)
+            found.append(Postings(latent, clip[row], frame[row], sparse.value.numpy()))
         return _sorted_part(_joined(found), self.count)
 
     def statistics(self, parts: Parts, postings: Postings, first: int, last: int) -> dict[str, np.ndarray]:
