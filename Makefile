@@ -38,7 +38,7 @@ check-docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
 
 pytest: .venv/installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/installed-dev
 	for script in collect index search memory; do $(BIN)/python benchmarks/$$script.py || exit; done

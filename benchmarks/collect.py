@@ -7,9 +7,9 @@ speed does not depend on them):
 
 - collect: read, resample, log-mel, three of four encoder blocks, valid frames to float16 shards on disk;
 - bare prefix: the same three blocks called directly on log-mel input that is already in memory;
-- decode: what the published tool does to get the same activations: the whole encoder, then greedy text decoding with
-  the openai-whisper package, with 3.5 tokens a second of audio (random weights never end a text by themselves; read
-  speech has about 3.5 tokens a second).
+- decode: what the published tool does to get the same activations, with the openai-whisper package: the whole encoder,
+  detection of the language, and greedy decoding with timestamps, clip by clip. Random weights never end a text by
+  themselves, so its length is set to 3.5 tokens a second of audio, which is about what read speech has.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def decode(theirs, clips: Corpus) -> None:
 
     for clip in clips:
         mel = whisper.log_mel_spectrogram(whisper.pad_or_trim(audio.load(clips.audio_path(clip))))
-        length = math.ceil(3.5 * clip.duration)
-        options = whisper.DecodingOptions(language="en", without_timestamps=True, sample_len=length, fp16=False)
+        length = math.ceil(3.5 * clip.duration) + 2  # and a timestamp at either end
+        options = whisper.DecodingOptions(without_timestamps=False, sample_len=length, fp16=False)
         whisper.decode(theirs, mel, options)
 
 
