@@ -68,14 +68,22 @@ def words_with(corpus: Corpus, clip: Clip, phone: str) -> set[int]:
 
 
 def effect(
-    model: AudioModel, sae: SAE, corpus: Corpus, clips: list[Clip], phone: str, latent: int, factor: float
+    model: AudioModel,
+    sae: SAE,
+    corpus: Corpus,
+    clips: list[Clip],
+    phone: str,
+    latent: int,
+    factor: float,
+    unedited: dict[str, str],
 ) -> Effect:
-    """Scale a latent on each clip and compare with the transcript without an edit."""
+    """Scale a latent on each clip and compare with the transcript without an edit, which is kept in `unedited`."""
     changed = only_there = 0
     for clip in clips:
         samples = audio.load(corpus.audio_path(clip))
-        before = model.transcribe(samples).text
-        words = changed_words(before, edited(model, sae, samples, latent, factor))
+        if clip.id not in unedited:
+            unedited[clip.id] = model.transcribe(samples).text
+        words = changed_words(unedited[clip.id], edited(model, sae, samples, latent, factor))
         changed += bool(words)
         only_there += bool(words) and words <= words_with(corpus, clip, phone)
     return Effect(len(clips), changed, only_there)
@@ -107,17 +115,19 @@ def main() -> None:
         wanted = spoken_phone == phone
         f1[phone] = 2 * firing[wanted].sum(0) / np.maximum(firing.sum(0) + wanted.sum(), 1)
     rng = np.random.default_rng(0)
+    unedited: dict[str, str] = {}
     print("phone  latent    F1  clips  changed  only there   control: changed  only there")
     for phone in sorted(f1, key=lambda p: -f1[p].max())[: arguments.phones]:
         latent = int(f1[phone].argmax())
         clips = [c for c in spoken if c.split == "test" and words_with(corpus, c, phone)][:CLIPS]
         others = np.flatnonzero((f1[phone] < 0.1) & (density > 0))
         near = others[np.abs(density[others] - density[latent]).argsort()[:10]]
-        found = effect(model, sae, corpus, clips, phone, latent, arguments.factor)
-        control = effect(model, sae, corpus, clips, phone, int(rng.choice(near)), arguments.factor)
+        found = effect(model, sae, corpus, clips, phone, latent, arguments.factor, unedited)
+        control = effect(model, sae, corpus, clips, phone, int(rng.choice(near)), arguments.factor, unedited)
         print(
             f"{phone:<6} {latent:>6} {f1[phone][latent]:>5.2f} {found.clips:>6} {found.changed:>8} "
-            f"{found.only_there:>11} {control.changed:>18} {control.only_there:>11}"
+            f"{found.only_there:>11} {control.changed:>18} {control.only_there:>11}",
+            flush=True,
         )
 
 

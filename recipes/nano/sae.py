@@ -20,7 +20,7 @@ from freud.saes.train import Options
 SITE = "encoder.blocks.2"
 UTTERANCES = 2400  # about four hours
 ARCHITECTURE = TopK(k=16, expansion=16)
-OPTIONS = Options(steps=4000, batch_size=2048)
+OPTIONS = Options(steps=2000, batch_size=2048)
 
 
 def write_speech(work: Path, folder: Path, longest: float) -> None:

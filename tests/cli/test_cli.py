@@ -397,6 +397,7 @@ def test_a_closed_pipe_is_silent(result: Path):
 
 def test_a_real_control_c(result: Path):
     program = "import os, signal, freud.cli, freud.pipeline\n" + (
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background is started without
         "freud.pipeline.open_index = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
         f"freud.cli.main(['features', {str(result)!r}])"
     )
