@@ -1,6 +1,6 @@
 """Synthesise the training speech: shards of a thousand utterances with their word and phone times.
 
-    python recipes/nano/synthesize.py WORK --shards 40
+    python recipes/nano/synthesize.py WORK
 
 Each shard is `NNNNN.npy` (int16 samples at 16 kHz, all utterances end to end) and `NNNNN.json` (a list of
 utterances: first sample, number of samples, speaker, words, phones). A shard depends on its number alone,
@@ -52,7 +52,7 @@ def shard(index: int) -> tuple[np.ndarray, list[dict]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
-    parser.add_argument("--shards", type=int, default=40)
+    parser.add_argument("--shards", type=int, default=23)
     args = parser.parse_args()
     folder = args.work / "speech"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Train nano. Stop it whenever, and repeat the command to go on from the last checkpoint.
 
-    torchrun --nproc-per-node 2 recipes/nano/train.py WORK --steps 9000
+    torchrun --nproc-per-node 2 recipes/nano/train.py WORK
 
 One process a core: they exchange gradients once a step, which other work on the machine disturbs less than
 threads.
@@ -178,10 +178,10 @@ def batches(work: Path, plan: Plan, start: int, shards: int) -> Iterator[tuple[B
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--cooldown", type=int, default=1800)
-    parser.add_argument("--guided", type=int, default=3000)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--cooldown", type=int, default=1300)
+    parser.add_argument("--guided", type=int, default=1500)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch-seconds", type=float, default=80)
     args = parser.parse_args()
     torch.set_num_threads(1)
