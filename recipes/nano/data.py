@@ -1,4 +1,4 @@
-"""Training batches: random spans of words cut from the synthesised utterances, augmented, as samples and
+"""Training batches: random spans of words cut from the synthesized utterances, augmented, as samples and
 targets.
 
 A span of whole words is itself an utterance with a known transcript, so one utterance gives many examples,

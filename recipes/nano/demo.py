@@ -1,4 +1,4 @@
-"""Write the demo corpus: spoken sentences with exact phone and word tiers, and labelled sounds.
+"""Write the demo corpus: spoken sentences with exact phone and word tiers, and labeled sounds.
 
     python recipes/nano/demo.py src/freud/bundled/demo
 

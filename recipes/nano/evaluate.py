@@ -1,4 +1,4 @@
-"""Word and character error rates of a model folder on freshly synthesised, held-out speech.
+"""Word and character error rates of a model folder on freshly synthesized, held-out speech.
 
     python recipes/nano/evaluate.py src/freud/bundled/nano
 
@@ -45,7 +45,7 @@ def synthesize(count: int, voice: str, seed: int, **style) -> list[Clip]:
             else:
                 speaker = f"{rng.choice(ESPEAK_ACCENTS)}+{rng.choice(ESPEAK_VARIANTS)}"
                 utterance = espeak().speak(text, speaker, rate=150)
-        except ValueError:  # a word that the synthesiser splits in two
+        except ValueError:  # a word that the synthesizer splits in two
             continue
         clips.append((utterance.samples, text))
     return clips[:count]

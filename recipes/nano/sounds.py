@@ -1,4 +1,4 @@
-"""Synthesised sounds that are not speech: sound classes for the demo corpus, noise for augmentation."""
+"""Synthesized sounds that are not speech: sound classes for the demo corpus, noise for augmentation."""
 
 import numpy as np
 

@@ -28,7 +28,7 @@ Interval = tuple[float, float, str]
 
 @dataclass(frozen=True)
 class Utterance:
-    """One synthesised sentence: float32 samples at 16 kHz, and tiers in seconds.
+    """One synthesized sentence: float32 samples at 16 kHz, and tiers in seconds.
 
     A word's label keeps its comma. Where espeak-ng runs two words together ("of the") they share one
     interval.

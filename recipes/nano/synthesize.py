@@ -1,4 +1,4 @@
-"""Synthesise the training speech: shards of a thousand utterances with their word and phone times.
+"""Synthesize the training speech: shards of a thousand utterances with their word and phone times.
 
     python recipes/nano/synthesize.py WORK
 

@@ -110,7 +110,7 @@ def file_sha256(path: Path) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Sixteen hexadecimal digits that identify a JSON-serialisable value."""
+    """Sixteen hexadecimal digits that identify a JSON-serializable value."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Files that are empty, cut, mislabelled, damaged or strange: one line that names the file and the reason."""
+"""Files that are empty, cut, mislabeled, damaged or strange: one line that names the file and the reason."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def results_of(folder: Path) -> dict[str, Any]:
 
 
 def interrupt(at: int, patch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the middle of step `at` (the first is 0): after the optimiser, before the step is counted."""
+    """Ctrl-C in the middle of step `at` (the first is 0): after the optimizer, before the step is counted."""
     calls = iter(range(10_000))
 
     def stop(self: Any) -> None:

@@ -49,7 +49,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def start(self, sample: Tensor, seed: int) -> Training:
-        """Training state initialised from a sample of frames [frames, d_in] float32."""
+        """Training state initialized from a sample of frames [frames, d_in] float32."""
 
 
 @dataclass
@@ -97,11 +97,11 @@ class Training(nn.Module, ABC):
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """Called between the backward pass and the optimiser."""
+        """Called between the backward pass and the optimizer."""
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Called after the optimiser."""
+        """Called after the optimizer."""
 
     @torch.no_grad()
     def count_firing(self, fired: Tensor, frames: int) -> None:

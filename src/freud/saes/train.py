@@ -36,7 +36,7 @@ KIND = "train"
 LOG = "training.jsonl"
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
 LOG_EVERY = 10  # steps
-SAMPLE = 16_384  # frames that initialise the weights
+SAMPLE = 16_384  # frames that initialize the weights
 MOST_BAD_BATCHES = 20  # in a row
 
 Schedule = Literal["cosine", "linear", "constant"]
@@ -49,7 +49,7 @@ class Options:
     """How to train, whatever the architecture.
 
     Attributes:
-        steps: optimiser steps; None takes about 50 passes over the frames, between 1 and 50 million frames in all.
+        steps: optimizer steps; None takes about 50 passes over the frames, between 1 and 50 million frames in all.
         batch_size: frames a step.
         lr: peak learning rate of Adam; None takes 2e-4 / sqrt(d_sae / 16384) as Gao et al. 2024 scale it, times 8
             because runs here are short, and 3e-3 at most.
@@ -57,7 +57,7 @@ class Options:
         warmup: share of the steps over which the learning rate rises.
         validation: share of the clips held out; no frame of them is trained on.
         clip_norm: largest norm of the gradient.
-        precision: "bfloat16" runs the products under autocast; weights and optimiser stay float32.
+        precision: "bfloat16" runs the products under autocast; weights and optimizer stay float32.
         seed: of the split, the order of frames and the initial weights.
     """
 
@@ -176,7 +176,7 @@ def _sample(source: FrameSource, seed: int) -> Tensor:
 
 
 class _Run:
-    """A training in progress: weights, optimiser, position in the stream, and their checkpoint."""
+    """A training in progress: weights, optimizer, position in the stream, and their checkpoint."""
 
     def __init__(self, training: Training, options: Options, out: Path) -> None:
         self.training = training
@@ -188,7 +188,7 @@ class _Run:
         self.bad_in_a_row = 0
         self.weights = dict(training.named_parameters())
         self.optimizer = torch.optim.Adam(self.weights.values(), lr=options.lr or 0.0, fused=True)
-        # The optimiser makes its state at the first step; making it here lets a checkpoint be loaded in place.
+        # The optimizer makes its state at the first step; making it here lets a checkpoint be loaded in place.
         for weight in self.weights.values():
             self.optimizer.state[weight] = {
                 "step": torch.tensor(0.0),
