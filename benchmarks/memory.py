@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--copies 4]
 
-The bundled clips, `--copies` times over, are 1x (40 minutes by default: more than one shard, more than one pool of
+The bundled clips, `--copies` times over, are 1x (25 minutes by default: more than one shard, more than one pool of
 training frames), and four times that is 4x. Each stage runs in a process of its own, whose highest resident memory,
 memory-mapped files left out (they are cache that the system takes back), is compared.
 """
@@ -59,7 +59,7 @@ def stage(name: str, work: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--copies", type=int, default=8)
+    parser.add_argument("--copies", type=int, default=5)
     parser.add_argument("--stage")
     parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
