@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from freud import activations, audio, corpus, features, models, saes
     from freud.activations import collect
     from freud.features import index
-    from freud.pipeline import discover, doctor, search
+    from freud.pipeline import demo, discover, doctor, search
     from freud.saes import train
 
 _FUNCTIONS = {
@@ -24,6 +24,7 @@ _FUNCTIONS = {
     "train": "freud.saes",
     "index": "freud.features",
     "search": "freud.pipeline",
+    "demo": "freud.pipeline",
     "discover": "freud.pipeline",
     "doctor": "freud.pipeline",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "audio",
     "collect",
     "corpus",
+    "demo",
     "discover",
     "doctor",
     "features",

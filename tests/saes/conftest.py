@@ -11,15 +11,6 @@ import torch
 from torch import Tensor
 
 
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    """The SAEs are so small that a second thread only waits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class TensorFrames:
     """A `FrameSource` of the rows of x [frames, d_in], cut into clips of equal length, in two pools."""
 

@@ -19,9 +19,10 @@ def main(out: Path = Path("demo-results"), json: Json = False) -> None:
         out: Folder to write.
         json: Print JSON.
     """
+    import freud
     from freud import models, pipeline
 
-    result = pipeline.demo(out, progress=not json)
+    result = freud.demo(out, progress=not json)
     if json:
         print_json(result)
         return

@@ -205,19 +205,6 @@ class WhisperModel(AudioModel):
         max_new_tokens: int | None = None,
         num_beams: int = 1,
     ) -> Transcript:
-        """What is said in a clip, decoded greedily (temperature 0) window by window.
-
-        Args:
-            audio: a file, or an array of 16 kHz mono samples.
-            language: code or name (`en`, `german`); detected from the first window if not given.
-            task: `transcribe`, or `translate` to English.
-            max_new_tokens: at most so many tokens a window; by default as many as the decoder can hold.
-            num_beams: width of a beam search; 1 is greedy.
-
-        Raises:
-            FreudError: the model has no decoder or no vocabulary, does not know the language or task, or the
-                audio cannot be read.
-        """
         from freud.models.whisper_text import transcribe
 
         self._whole("transcribe")
