@@ -16,7 +16,7 @@ test: lint check-types check-imports check-docs pytest
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FREUD needs Python 3.11 or newer: make PYTHON=/path/to/python")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) torch
-	$(PIP) --editable .
+	$(PIP) --editable '.[app]'
 	touch $@
 
 .venv/installed-dev: .venv/installed

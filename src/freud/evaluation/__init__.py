@@ -1,0 +1,1 @@
+"""Measures of dictionaries, each defined once, and their report."""

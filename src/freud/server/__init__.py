@@ -1,0 +1,1 @@
+"""HTTP API over a result, and the web app."""
