@@ -18,13 +18,15 @@ from speech import speak_randomly
 from text import sentences
 
 UTTERANCES = 1000
+EVERYDAY = 23  # shards of mostly everyday words; in later ones most words are from the dictionary, for spelling
 LONGEST = 15.0  # seconds
 
 
 def shard(index: int) -> tuple[np.ndarray, list[dict]]:
     """The samples and the utterances of one shard; an utterance is one to three sentences."""
     rng = random.Random(f"shard {index}")
-    stream = sentences(1000 + index, held_out=False, rare=0.25, soup=0.15)
+    rare, soup = (0.25, 0.15) if index < EVERYDAY else (0.6, 0.5)
+    stream = sentences(1000 + index, held_out=False, rare=rare, soup=soup)
     parts, utterances, first = [], [], 0
     while len(utterances) < UTTERANCES:
         text = ", ".join(islice(stream, rng.choices((1, 2, 3), (50, 35, 15))[0]))
@@ -52,7 +54,7 @@ def shard(index: int) -> tuple[np.ndarray, list[dict]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
-    parser.add_argument("--shards", type=int, default=23)
+    parser.add_argument("--shards", type=int, default=41)
     args = parser.parse_args()
     folder = args.work / "speech"
     folder.mkdir(parents=True, exist_ok=True)
