@@ -105,6 +105,11 @@ class Activations:
         return pq.read_table(self.artifact.file("clip_ids.parquet"))["id"].to_pylist()
 
     @cached_property
+    def clip_numbers(self) -> dict[str, int]:
+        """The clip index of each id."""
+        return {clip_id: number for number, clip_id in enumerate(self.clip_ids)}
+
+    @cached_property
     def pieces(self) -> Pieces:
         """Where the frames of each clip lie."""
         table = pq.read_table(self.artifact.file("clips.parquet"))
@@ -160,17 +165,27 @@ class SiteActivations:
         Raises:
             UnknownNameError: no such clip, or it could not be read when the activations were collected.
         """
-        ids = self.store.clip_ids
+        return torch.cat([self.shard(shard)[rows].float() for shard, rows in self._rows(clip_id)])
+
+    def column(self, clip_id: str, coordinate: int) -> np.ndarray:
+        """One coordinate of the frames of a clip, [frames] float32: `clip(clip_id)[:, coordinate]`, reading no other.
+
+        Raises:
+            UnknownNameError: as `clip`.
+        """
+        return torch.cat([self.shard(shard)[rows, coordinate].float() for shard, rows in self._rows(clip_id)]).numpy()
+
+    def _rows(self, clip_id: str) -> list[tuple[int, slice]]:
+        """The shards that a clip lies in, and which of their rows are its."""
+        number = self.store.clip_numbers.get(clip_id)
         pieces = self.store.pieces
-        found = pieces[pieces.clip == ids.index(clip_id)] if clip_id in ids else pieces[:0]
+        found = pieces[:0] if number is None else pieces[pieces.clip == number]
         if not len(found):
             raise UnknownNameError(f"{self.store.path}: has no frames of clip {clip_id!r}")
-        return torch.cat(
-            [
-                self.shard(shard)[first : first + rows].float()
-                for shard, first, rows in zip(found.shard, found.first_row, found.rows, strict=True)
-            ]
-        )
+        return [
+            (shard, slice(first, first + rows))
+            for shard, first, rows in zip(found.shard, found.first_row, found.rows, strict=True)
+        ]
 
     def sample(self, count: int) -> torch.Tensor:
         """About `count` frames spread evenly over the whole store, [<= count, width] float32; always the same ones."""

@@ -7,9 +7,11 @@ by the largest magnitude, with the limits on the signed value at that frame.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,15 +112,29 @@ class FeatureIndex:
         """
         return self._query(query, parameters)[1]
 
+    def columns(self, query: str, parameters: list[Any] | None = None) -> dict[str, np.ndarray]:
+        """What `sql` finds, as a NumPy array a column.
+
+        Raises:
+            DamagedFileError: a file of the index is cut short or altered.
+        """
+        with self._executed(query, parameters) as cursor:
+            return {name: np.asarray(column) for name, column in cursor.fetchnumpy().items()}
+
     def _query(self, query: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The names of the columns, and the rows."""
+        with self._executed(query, parameters) as cursor:
+            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+
+    @contextlib.contextmanager
+    def _executed(self, query: str, parameters: list[Any] | None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """This thread's cursor, with the result of a query to fetch."""
         try:
             with self._opening:
                 self._open_tables(query)
                 if not hasattr(self._local, "cursor"):
                     self._local.cursor = self._database.cursor()
-            cursor = self._local.cursor.execute(query, parameters or [])
-            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+            yield self._local.cursor.execute(query, parameters or [])
         except _UNREADABLE as error:
             reason = str(error).splitlines()[0]
             raise DamagedFileError(f"{self.path}: damaged ({reason}); delete it and run `freud index` again") from None
@@ -148,6 +164,7 @@ class FeatureIndex:
         min: float | None = None,
         max: float | None = None,
         absolute: bool = False,
+        offset: int = 0,
     ) -> list[Hit]:
         """The clips that drive a feature most, strongest first; clips on which a latent is silent are not listed.
 
@@ -158,6 +175,7 @@ class FeatureIndex:
             max: largest value, inclusive.
             absolute: rank by magnitude; the limits still apply to the signed value, so `max=0` finds the strongest
                 negative activations.
+            offset: how many to leave out at the start.
 
         Raises:
             UnknownNameError: no such feature.
@@ -179,19 +197,19 @@ class FeatureIndex:
             ) p JOIN clips c USING (clip)
             WHERE p.value >= ? AND p.value <= ?
             ORDER BY {"abs(p.value)" if absolute else "p.value"} DESC, p.clip
-            LIMIT ?
+            LIMIT ? OFFSET ?
             """,
-            [feature, -np.inf if min is None else min, np.inf if max is None else max, n],
+            [feature, -np.inf if min is None else min, np.inf if max is None else max, n, offset],
         )
-        tiers = self._tiers_at([(row[0], self.time(row[4])) for row in rows])
+        tiers = self.tiers_at([(row[0], self.time(row[4])) for row in rows])
         return [
             Hit(rank, clip, name, value, frame, self.time(frame), transcript, label, speaker, heard)
             for rank, ((_, clip, name, value, frame, transcript, label, speaker), heard) in enumerate(
-                zip(rows, tiers, strict=True), 1
+                zip(rows, tiers, strict=True), offset + 1
             )
         ]
 
-    def _tiers_at(self, places: list[tuple[int, float]]) -> list[dict[str, str]]:
+    def tiers_at(self, places: list[tuple[int, float]]) -> list[dict[str, str]]:
         """For each (clip number, seconds), the label of every tier there."""
         found: list[dict[str, str]] = [{} for _ in places]
         rows = self.sql(
@@ -229,7 +247,7 @@ class FeatureIndex:
         self.check(feature)
         number = self.clip_number(clip)
         if self.basis == "neurons":
-            return self._stored.clip(clip)[:, feature].numpy()
+            return self.activations.column(clip, feature)
         ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
         values = np.zeros(length, np.float32)
         active = self.sql("SELECT frame, value FROM postings WHERE feature = ? AND clip = ?", [feature, number])
@@ -258,7 +276,7 @@ class FeatureIndex:
         ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
         first, last = self._span(start, end, length)
         if self.basis == "neurons":
-            values = self._stored.clip(clip)[first:last].numpy()
+            values = self.activations.clip(clip)[first:last].numpy()
             frames = np.abs(values).argmax(0)
             peaks = values[frames, np.arange(self.features)]
             best = np.argsort(-np.abs(peaks), kind="stable")[:n]
@@ -357,10 +375,29 @@ class FeatureIndex:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     @cached_property
-    def _stored(self) -> SiteActivations:
+    def clip_count(self) -> int:
+        """Number of clips that were indexed."""
+        return self.sql("SELECT count(*) FROM clips WHERE frames > 0")[0][0]
+
+    @property
+    def has_activations(self) -> bool:
+        """Whether the activations that were indexed are still there."""
+        return self._store_path.is_dir()
+
+    @property
+    def _store_path(self) -> Path:
         recorded = self.artifact.manifest["store"]
         beside = (self.path / recorded["beside"]).resolve()
-        path = beside if beside.is_dir() else Path(recorded["path"])
+        return beside if recorded["beside"] and beside.is_dir() else Path(recorded["path"] or "missing activations")
+
+    @cached_property
+    def activations(self) -> SiteActivations:
+        """The activations that were indexed.
+
+        Raises:
+            FreudError: they are gone, or others are in their place.
+        """
+        path = self._store_path
         activations = read_activations(path)
         if activations.manifest["fingerprint"] != self.artifact.manifest["parameters"]["activations"]:
             raise FreudError(f"{path}: not the activations that {self.path} was made from; run `freud index` again")
