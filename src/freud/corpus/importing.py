@@ -6,14 +6,15 @@ read. The tables depend on the recordings' names, headers and labels, not on whe
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -23,8 +24,9 @@ from freud import artifacts
 from freud.audio import AUDIO_SUFFIXES, AudioError, probe
 from freud.corpus.layouts import LAYOUTS, choose
 from freud.corpus.layouts.plan import Item, Plan
-from freud.corpus.sidecars import Interval, joined_words, read_sidecar
+from freud.corpus.sidecars import elsewhere, joined_words
 from freud.corpus.table import CLIP_SCHEMA, CLIPS, SEGMENT_SCHEMA, SEGMENTS, Corpus
+from freud.corpus.tiers import Interval, read_labels
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 
@@ -35,7 +37,14 @@ _SLACK = 0.05  # seconds by which a listed clip may overrun its file before it i
 PathLike = str | os.PathLike[str]
 
 
-def import_corpus(source: PathLike, out: PathLike, *, layout: str = "auto", workers: int | None = None) -> Corpus:
+def import_corpus(
+    source: PathLike,
+    out: PathLike,
+    *,
+    layout: str = "auto",
+    labels: PathLike | None = None,
+    workers: int | None = None,
+) -> Corpus:
     """Import recordings into a folder with `clips.parquet`, `segments.parquet` and a manifest.
 
     The recordings stay where they are. If `out` already holds this very corpus, it is opened as it is.
@@ -44,6 +53,8 @@ def import_corpus(source: PathLike, out: PathLike, *, layout: str = "auto", work
         source: a folder, a table (.csv, .tsv) or one recording.
         out: the folder to write.
         layout: how the source is arranged: one of `LAYOUTS`, or "auto" to find out.
+        labels: a folder of label files that do not lie beside the recordings, as an aligner writes them; each
+            belongs to the recording of the same path, or else of the same name.
         workers: threads that look into files; by default two a processor.
 
     Raises:
@@ -53,7 +64,7 @@ def import_corpus(source: PathLike, out: PathLike, *, layout: str = "auto", work
     out = Path(out)
     opened = _open_source(source)
     layout = choose(opened, layout)
-    plan = _plan(opened, layout)
+    plan = _plan(opened, layout, labels)
     parameters = {"layout": layout}
     state = {"root": str(opened.root), "source": _state(opened.root, plan)}
     finished = artifacts.begin(out, KIND, parameters)
@@ -128,7 +139,7 @@ def _open_source(source: PathLike) -> Source:
     return Source(path.parent, path.name)
 
 
-def _plan(source: Source, layout: str) -> Plan:
+def _plan(source: Source, layout: str, labels: PathLike | None = None) -> Plan:
     """The clips in their order, each once, and everything wrong that is known without opening them."""
     plan = LAYOUTS[layout].plan(source)
     if not plan.items:
@@ -150,7 +161,21 @@ def _plan(source: Source, layout: str) -> Plan:
         else:
             items[key] = item
     plan.items = [items[key] for key in sorted(items, key=lambda key: (key[0], key[1], key[2] or 0.0))]
+    if labels is not None:
+        _add_labels(plan, _open_source(labels))
     return plan
+
+
+def _add_labels(plan: Plan, tree: Source) -> None:
+    """Give every clip the label files of its recording that lie in a tree of their own."""
+    found = elsewhere(tree.root, tree.files, {item.path: None for item in plan.items})
+    if not found:
+        raise FreudError(f"{tree.root}: no label file in it has the name of a recording")
+    plan.items = [replace(item, sidecars=(*item.sidecars, *found.get(item.path, ()))) for item in plan.items]
+    plan.problems += tree.problems
+    without = sum(item.path not in found for item in plan.items)
+    if without:
+        plan.problems.append({"path": str(tree.root), "reason": f"{without} clips have no label file in it"})
 
 
 def _state(root: Path, plan: Plan) -> str:
@@ -183,15 +208,17 @@ def _write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers:
     """Look into every clip and write both tables; return the facts for the manifest."""
     count, seconds, problems, ids = 0, 0.0, list(plan.problems), set()
     workers = workers or 2 * (os.cpu_count() or 1)
+    look = functools.partial(_look, root)
     with (
         ThreadPoolExecutor(workers) as pool,
         pq.ParquetWriter(clips, CLIP_SCHEMA, compression="zstd") as clip_writer,
         pq.ParquetWriter(segments, SEGMENT_SCHEMA, compression="zstd") as segment_writer,
     ):
         for items in _batched(plan.items, _BATCH):
+            given = [_given(plan, item) for item in items]
             clip_rows: list[dict[str, Any]] = []
             columns: list[list[Any]] = [[] for _ in SEGMENT_SCHEMA]
-            for item, found in zip(items, pool.map(lambda item: _look(root, item), items), strict=True):
+            for item, found in zip(items, pool.map(look, items, given), strict=True):
                 problems += found.problems
                 if found.row is None:
                     continue
@@ -216,9 +243,17 @@ def _write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers:
     return {"clips": count, "hours": round(seconds / 3600, 6), "problems": problems}
 
 
-def _look(root: Path, item: Item) -> _Found:
+def _given(plan: Plan, item: Item) -> list[Interval]:
+    """The labels of a clip's recording from tables over many."""
+    if plan.labels is None:
+        return []
+    pure = PurePosixPath(item.path)
+    return plan.labels.get(*item.keys, str(pure.with_suffix("")), pure.stem)
+
+
+def _look(root: Path, item: Item, given: list[Interval]) -> _Found:
     """Open a recording for its length and rate, and read its label files."""
-    found = _Found()
+    found = _Found(intervals=given)
     path = root / item.path
     try:
         info = probe(path)
@@ -234,7 +269,9 @@ def _look(root: Path, item: Item) -> _Found:
     transcript = item.transcript
     for sidecar in item.sidecars:
         try:
-            text, intervals = read_sidecar(root / sidecar.path, sidecar.tier, info.duration)
+            text, intervals = read_labels(
+                root / sidecar.path, sidecar.tier, info.duration, info.sample_rate, PurePosixPath(item.path).stem
+            )
         except FreudError as error:
             reason = str(error).removeprefix(f"{root / sidecar.path}: ")
             what = f"tier {sidecar.tier} skipped" if sidecar.tier else "labels skipped"
@@ -258,6 +295,7 @@ def _look(root: Path, item: Item) -> _Found:
         "class": item.label,
         "speaker": item.speaker,
         "split": item.split,
+        "sex": item.sex,
     }
     return found
 
@@ -265,7 +303,7 @@ def _look(root: Path, item: Item) -> _Found:
 def _cut(intervals: list[Interval], start: float, end: float) -> list[Interval]:
     """The intervals of a file that reach into a part of it, in seconds from the part's start."""
     return [
-        (tier, max(left, start) - start, min(right, end) - start, label)
+        Interval(tier, max(left, start) - start, min(right, end) - start, label)
         for tier, left, right, label in intervals
         if left < end and (right > start or left == right == start)
     ]

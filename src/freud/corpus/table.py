@@ -30,6 +30,7 @@ CLIP_SCHEMA = pa.schema(
         ("class", pa.string()),
         ("speaker", pa.string()),
         ("split", pa.string()),
+        ("sex", pa.string()),  # of the speaker, as the corpus has it: female, male or another word
     ]
 )
 SEGMENT_SCHEMA = pa.schema(  # the rows of a clip are together, in the order of the clips, then by tier and start
@@ -57,6 +58,8 @@ class Clip:
     """The sound class or keyword; the column `class` of the table."""
     speaker: str | None
     split: str | None
+    sex: str | None = None
+    """Of the speaker: "female", "male", or another word that the corpus has."""
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ import csv
 from pathlib import PurePosixPath
 
 from freud.corpus.layouts.plan import Item, Plan, rows
-from freud.corpus.sidecars import read_text
+from freud.corpus.tiers import read_text
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 

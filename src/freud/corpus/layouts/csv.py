@@ -1,16 +1,17 @@
 """A table that lists the recordings: a .csv or .tsv file, or a folder with a `manifest.csv`.
 
-Columns: `path` (relative to the table), and if present `transcript`, `class` or `label`, `speaker`, `split`,
-`segments` (label files beside the recording, separated by semicolons), and `offset` and `duration` in seconds
-for clips that are parts of a file. Other columns are ignored.
+Columns: `path` (relative to the table), and if present `transcript`, `class` or `label`, `speaker`, `sex` or
+`gender`, `split`, `segments` (label files beside the recording, separated by semicolons), and `offset` and `duration`
+in seconds for clips that are parts of a file. Other columns are ignored.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from freud.corpus.layouts.plan import Item, Plan, rows
+from freud.corpus.layouts.plan import Item, Plan, rows, sex
 from freud.corpus.sidecars import Sidecar, beside
 from freud.corpus.tree import Source
 from freud.errors import FreudError
@@ -50,6 +51,7 @@ def plan(source: Source) -> Plan:
                 label=row.get("class") or row.get("label") or None,
                 speaker=row.get("speaker") or None,
                 split=row.get("split") or None,
+                sex=sex(row.get("sex") or row.get("gender")),
                 offset=offset,
                 duration=duration,
                 sidecars=_named(path, row.get("segments", "")),
@@ -58,7 +60,7 @@ def plan(source: Source) -> Plan:
         )
     if not listed:
         found = beside(source.root, {item.path: None for item in items})
-        items = [Item(**{**vars(item), "sidecars": found.get(item.path, ())}) for item in items]
+        items = [replace(item, sidecars=found.get(item.path, ())) for item in items]
     return Plan(items, tables=[table])
 
 

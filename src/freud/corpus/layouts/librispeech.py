@@ -9,7 +9,8 @@ import re
 from pathlib import PurePosixPath
 
 from freud.corpus.layouts.plan import Item, Plan
-from freud.corpus.sidecars import beside, read_text
+from freud.corpus.sidecars import beside
+from freud.corpus.tiers import read_text
 from freud.corpus.tree import Source
 
 _STEM = re.compile(r"(\d+)-(\d+)-\d{4}$")

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freud.corpus.sidecars import Sidecar, read_text
+from freud.corpus.labels import Labels
+from freud.corpus.sidecars import Sidecar
+from freud.corpus.tiers import read_text
 from freud.errors import FreudError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """A clip to be: where it is, and what the layout knows of it."""
 
@@ -22,6 +24,7 @@ class Item:
     label: str | None = None
     speaker: str | None = None
     split: str | None = None
+    sex: str | None = None
     offset: float = 0.0
     """Where it starts in the file, in seconds."""
     duration: float | None = None
@@ -29,6 +32,8 @@ class Item:
     sidecars: tuple[Sidecar, ...] = ()
     where: str = ""
     """Where it was listed ("manifest.csv line 3"), for messages."""
+    keys: tuple[str, ...] = ()
+    """Its names in `Plan.labels`, before its path without suffix and its stem."""
 
 
 @dataclass
@@ -38,6 +43,17 @@ class Plan:
     items: list[Item]
     tables: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
+    labels: Labels | None = None
+    """Labels from tables over many recordings, in file seconds."""
+
+
+_SEXES = {"f": "female", "m": "male", "female_feminine": "female", "male_masculine": "male"}
+
+
+def sex(text: str | None) -> str | None:
+    """How a corpus says it, in the words of `Clip.sex`: "F" -> "female"."""
+    said = (text or "").strip().lower()
+    return _SEXES.get(said, said) if said not in {"", "nan", "none", "unknown", "null"} else None
 
 
 def rows(path: Path, required: set[str]) -> Iterator[tuple[int, dict[str, str]]]:

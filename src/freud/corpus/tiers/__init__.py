@@ -1,0 +1,23 @@
+"""Tiers of labels in other tools' files: Praat, Audacity, ELAN, Raven, CTM, TIMIT, HTK, Festival and tables.
+
+`read_labels` reads any of them by its suffix and content; `textgrid`, `audacity` and `tier_csv` write text.
+Malformed input is a `FreudError` that names the file and the line.
+"""
+
+from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, read_text
+from freud.corpus.tiers.reading import SUFFIXES, read_labels
+from freud.corpus.tiers.tables import audacity, tier_csv
+from freud.corpus.tiers.textgrid import read_textgrid, textgrid
+
+__all__ = [
+    "SUFFIXES",
+    "UNNAMED",
+    "Interval",
+    "Labeled",
+    "audacity",
+    "read_labels",
+    "read_text",
+    "read_textgrid",
+    "textgrid",
+    "tier_csv",
+]

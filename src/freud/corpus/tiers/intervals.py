@@ -1,0 +1,97 @@
+"""What every format of labels is read to and written from, and how their text is opened.
+
+Times are seconds from the start of the recording; a point has its start as its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn, Protocol
+
+from freud.errors import FreudError
+
+UNNAMED = "labels"  # the tier of intervals whose file does not name one
+LARGEST = 256 * 2**20  # bytes; a label file of one recording is far smaller
+
+
+class Interval(NamedTuple):
+    """A labeled interval, or a point, of a tier."""
+
+    tier: str
+    start: float
+    end: float
+    label: str
+
+
+class Labeled(Protocol):
+    """What can be written: an `Interval` or a `Segment` of a corpus."""
+
+    @property
+    def tier(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
+    @property
+    def label(self) -> str: ...
+
+
+def by_tier(intervals: Sequence[Labeled]) -> dict[str, list[Interval]]:
+    """The intervals of each tier by start, the tiers in the order in which they come.
+
+    Raises:
+        FreudError: a time is negative, not finite, or an interval ends before it starts.
+    """
+    tiers: dict[str, list[Interval]] = {}
+    for item in intervals:
+        if not (0 <= item.start <= item.end and math.isfinite(item.end)):
+            where = f"tier {item.tier}: {item.label!r} from {item.start} s to {item.end} s"
+            raise FreudError(f"{where} cannot be written; expected 0 <= start <= end")
+        tiers.setdefault(item.tier, []).append(
+            Interval(item.tier, float(item.start), float(item.end), " ".join(item.label.split()))
+        )
+    return {name: sorted(rows, key=lambda row: row[1:3]) for name, rows in tiers.items()}
+
+
+def read_text(path: Path) -> str:
+    """A text file as UTF-8, or UTF-16 if it is that.
+
+    Raises:
+        FreudError: it cannot be opened, is far too large, or is in another encoding.
+    """
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise FreudError(f"{path}: {size:,} bytes; a label file has at most {LARGEST:,}")
+        data = path.read_bytes()
+        return data.decode(_encoding(data[:2]))
+    except OSError as error:
+        raise FreudError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
+    except UnicodeDecodeError:
+        raise FreudError(f"{path}: not UTF-8 text; convert it to UTF-8") from None
+
+
+def _encoding(start: bytes) -> str:
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if len(start) == 2 and 0 in start and any(start):  # no letter of a label file is beyond U+00FF at its start
+        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
+
+
+def fail(path: Path, line: int, expected: str) -> NoReturn:
+    """Stop reading a file with one line that says where."""
+    raise FreudError(f"{path}: line {line}: {expected}")
+
+
+def seconds(text: str) -> float:
+    """A time in seconds.
+
+    Raises:
+        ValueError: it is not a number of zero or more.
+    """
+    value = float(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(text)
+    return value
