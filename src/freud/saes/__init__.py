@@ -1,23 +1,34 @@
 """Sparse autoencoders: settings of each architecture, training, files.
 
-`TopK` and `L1` say what to train, `train` trains it, `load` reads what it wrote, as an `SAE` that encodes and decodes.
+`TopK`, `BatchTopK`, `Matryoshka`, `JumpReLU`, `Gated` and `L1` say what to train, `train` trains it, `load` reads what
+it wrote, as an `SAE` that encodes and decodes.
 """
 
 from freud.saes.architecture import Architecture, Training
+from freud.saes.batchtopk import BatchTopK
 from freud.saes.formats import load, save
+from freud.saes.gated import Gated
+from freud.saes.jumprelu import JumpReLU
 from freud.saes.l1 import L1
+from freud.saes.matryoshka import Matryoshka
 from freud.saes.metrics import Reconstruction, reconstruction
 from freud.saes.sae import SAE, Sparse
 from freud.saes.topk import TopK
 from freud.saes.train import train
 
-ARCHITECTURES: dict[str, type[Architecture]] = {kind.name: kind for kind in (TopK, L1)}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    kind.name: kind for kind in (TopK, BatchTopK, Matryoshka, JumpReLU, Gated, L1)
+}
 
 __all__ = [
     "ARCHITECTURES",
     "L1",
     "SAE",
     "Architecture",
+    "BatchTopK",
+    "Gated",
+    "JumpReLU",
+    "Matryoshka",
     "Reconstruction",
     "Sparse",
     "TopK",

@@ -1,20 +1,25 @@
 """What an architecture provides: its settings, its training state, and the registry of all of them.
 
-To add one, write a file with a frozen dataclass of settings that derives from `Architecture`, a `Training`, and an
-`SAE`, and name both classes in `freud.saes.__init__`; training, checkpoints and files then work unchanged.
+To add one, write a file with a frozen dataclass of settings that derives from `Architecture`, a `Training`, and (unless
+one of those there are will do) an `SAE`, and name the settings in `freud.saes.__init__`; training, checkpoints and
+files then work unchanged.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from freud.errors import FreudError
-from freud.saes.sae import SAE
+from freud.saes import parallel
+from freud.saes.sae import SAE, normalized
+
+Scaling = Literal["rms", "dimension", "frame"]
+SCALINGS = get_args(Scaling)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,9 @@ class Architecture(ABC):
         expansion: d_sae as a multiple of d_in.
         d_sae: number of latents, instead of `expansion`.
         dead_after: a latent is dead when it has not fired in this many frames.
+        scaling: of the inputs in training, undone in the finished SAE: "rms" gives them unit mean square; "dimension"
+            gives each dimension zero mean and unit variance, for sites where a few dimensions hold most of the
+            variance; "frame" gives each frame the same norm, for sites where a few frames do.
     """
 
     name: ClassVar[str]
@@ -32,6 +40,7 @@ class Architecture(ABC):
     expansion: float = 16
     d_sae: int | None = None
     dead_after: int = 200_000
+    scaling: Scaling = "rms"
 
     def latents(self, d_in: int) -> int:
         """The number of latents for inputs of width `d_in`."""
@@ -42,6 +51,7 @@ class Architecture(ABC):
         require("d_sae", self.d_sae, self.d_sae is None or self.d_sae >= 1, "at least 1")
         require("expansion", self.expansion, self.latents(d_in) >= 1, f"at least one latent for width {d_in}")
         require("dead_after", self.dead_after, self.dead_after >= 0, "0 or more frames")
+        require("scaling", self.scaling, self.scaling in SCALINGS, f"one of {', '.join(SCALINGS)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Name and settings as JSON values."""
@@ -55,6 +65,8 @@ class Architecture(ABC):
 @dataclass
 class Loss:
     """What one step computed. Scalars stay tensors so that a step does not wait for the device.
+
+    Of several processes each has its share: `total` and `reconstruction` are to be summed.
 
     Attributes:
         total: what is minimised.
@@ -70,44 +82,79 @@ class Loss:
 
 
 class Training(nn.Module, ABC):
-    """Weights in training. Inputs are scaled to unit mean square; `finish` undoes that.
+    """Weights in training, of inputs scaled as the settings say; `finish` undoes that.
+
+    The decoder starts as random unit rows and the encoder as its transpose; `b_dec` starts at the geometric median of
+    the sample.
 
     Attributes:
-        scale: factor that brings the activations to unit mean square.
+        W_enc: [d_in, d_sae]. W_dec: [d_sae, d_in]. b_dec: [d_in].
+        mean, scale: training takes (x - mean) * scale; each [] or [d_in].
         dead_after: frames of silence after which a latent counts as dead.
         since_fired: [d_sae] int64, frames since each latent was last active; part of the checkpoint.
     """
 
+    W_enc: Tensor
+    W_dec: Tensor
+    b_dec: Tensor
+    mean: Tensor
     scale: Tensor
     since_fired: Tensor
 
-    def __init__(self, scale: Tensor, d_sae: int, dead_after: int) -> None:
+    def __init__(self, settings: Architecture, sample: Tensor, seed: int) -> None:
         super().__init__()
-        self.dead_after = dead_after
+        d_in = sample.shape[1]
+        d_sae = settings.latents(d_in)
+        self.dead_after = settings.dead_after
+        self.per_frame = settings.scaling == "frame"
+        mean, scale = standardization(sample, settings.scaling)
+        self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         self.register_buffer("since_fired", torch.zeros(d_sae, dtype=torch.int64))
+        decoder = torch.randn(d_sae, d_in, generator=torch.Generator().manual_seed(seed))
+        unit_rows_(decoder)
+        self.W_dec = nn.Parameter(decoder)
+        self.W_enc = nn.Parameter(decoder.T.clone(memory_format=torch.contiguous_format))
+        self.b_dec = nn.Parameter(geometric_median(self.prepare(sample)))
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Frames [frames, d_in] in the units of training."""
+        if self.per_frame:
+            x, _, _ = normalized(x, "constant_norm_rescale")
+        return (x - self.mean) * self.scale if self.mean.ndim else x * self.scale
 
     @abstractmethod
     def loss(self, x: Tensor, progress: float) -> Loss:
         """Loss on a batch x [frames, d_in] in its original units; `progress` runs from 0 to 1 over the training."""
 
     @abstractmethod
+    def sae(self) -> SAE:
+        """The SAE for inference, in the units of training; it shares no memory with the training."""
+
+    @torch.no_grad()
     def finish(self) -> SAE:
         """The SAE for inference, in the units of the activations."""
+        sae = self.sae()
+        sae.fold_scaling(self.scale, self.mean)
+        if self.per_frame:
+            sae.normalize_activations = "constant_norm_rescale"
+        return sae
 
     @torch.no_grad()
     def before_step(self) -> None:
         """Called between the backward pass and the optimizer."""
+        remove_parallel_(self.W_dec)
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Called after the optimizer."""
+        unit_rows_(self.W_dec.data)
 
     @torch.no_grad()
-    def count_firing(self, fired: Tensor, frames: int) -> None:
-        """Update the dead-latent counters. fired: [d_sae] bool, active in this batch of `frames`."""
+    def count_firing(self, fired: Tensor, frames: int | Tensor) -> None:
+        """Update the dead-latent counters. fired: [d_sae] bool, active in this batch of `frames` in all processes."""
         self.since_fired += frames
-        self.since_fired[fired] = 0
+        self.since_fired.masked_fill_(parallel.any_of(fired), 0)
 
 
 def require(name: str, value: object, good: bool, expected: str) -> None:
@@ -124,6 +171,23 @@ def center(x: Tensor, b_dec: Tensor) -> tuple[Tensor, Tensor]:
     """
     constant = b_dec.detach()
     return x - constant, constant - b_dec
+
+
+def standardization(sample: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor]:
+    """Mean and factor with which (x - mean) * factor is scaled as wanted, of a `sample` [frames, d_in].
+
+    Raises:
+        FreudError: the sample is all zeros or not finite.
+    """
+    scale = unit_scale(sample)
+    match scaling:
+        case "rms":
+            return torch.zeros(()), scale
+        case "dimension":
+            # A dimension that hardly moves is not to be blown up to noise.
+            return sample.mean(0), 1 / torch.maximum(sample.std(0, correction=0), 1e-3 / scale)
+        case "frame":
+            return torch.zeros(()), torch.ones(())
 
 
 def unit_scale(sample: Tensor) -> Tensor:

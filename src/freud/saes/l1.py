@@ -11,24 +11,15 @@ have learned anything.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from freud.saes.architecture import (
-    Architecture,
-    Loss,
-    Training,
-    center,
-    geometric_median,
-    remove_parallel_,
-    require,
-    unit_rows_,
-    unit_scale,
-)
+from freud.saes import parallel
+from freud.saes.architecture import Architecture, Loss, Training, center
+from freud.saes.jumprelu import check_coefficient, risen
 from freud.saes.sae import SAE
 
 
@@ -50,9 +41,7 @@ class L1(Architecture):
 
     def check(self, d_in: int) -> None:
         super().check(d_in)
-        require("coefficient", self.coefficient, 0 <= self.coefficient < math.inf, "0 or more")
-        warmup = self.coefficient_warmup
-        require("coefficient_warmup", warmup, 0 <= warmup <= 1, "a share from 0 to 1")
+        check_coefficient(self.coefficient, self.coefficient_warmup)
 
     def start(self, sample: Tensor, seed: int) -> L1Training:
         return L1Training(self, sample, seed)
@@ -71,21 +60,15 @@ class L1Training(Training):
     """Weights and losses of an L1 SAE in training."""
 
     def __init__(self, settings: L1, sample: Tensor, seed: int) -> None:
-        d_in = sample.shape[1]
-        d_sae = settings.latents(d_in)
-        super().__init__(unit_scale(sample), d_sae, settings.dead_after)
+        super().__init__(settings, sample, seed)
         self.settings = settings
-        decoder = torch.randn(d_sae, d_in, generator=torch.Generator().manual_seed(seed))
-        unit_rows_(decoder)
-        self.W_dec = nn.Parameter(decoder)
-        self.b_enc = nn.Parameter(torch.zeros(d_sae))
-        if not settings.tied:
-            self.W_enc = nn.Parameter(decoder.T.clone(memory_format=torch.contiguous_format))
-            self.b_dec = nn.Parameter(geometric_median(sample * self.scale))
+        self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
+        if settings.tied:
+            del self.W_enc, self.b_dec
 
     def loss(self, x: Tensor, progress: float) -> Loss:
-        x = x * self.scale
-        frames, d_in = x.shape
+        x = self.prepare(x)
+        frames, d_in = parallel.total_frames(x), x.shape[1]
         if self.settings.tied:
             latents = (x @ self.W_dec.T + self.b_enc).relu().float()
             x_hat = latents @ self.W_dec
@@ -95,27 +78,19 @@ class L1Training(Training):
             x_hat = latents @ self.W_dec + self.b_dec
         squared = (x - x_hat).square().sum()
         sparsity = latents.sum() / (frames * d_in**0.5)
-        warmup = self.settings.coefficient_warmup
-        weight = self.settings.coefficient * (min(1.0, progress / warmup) if warmup else 1.0)
+        weight = risen(self.settings.coefficient, self.settings.coefficient_warmup, progress)
         active = latents.detach() > 0
         self.count_firing(active.any(0), frames)
         return Loss(
             squared / (frames * d_in) + weight * sparsity,
             squared.detach(),
-            active.sum() / frames,
+            active.sum() / len(x),
             {"sparsity": sparsity.detach()},
         )
 
-    def before_step(self) -> None:
-        remove_parallel_(self.W_dec)
-
-    def after_step(self) -> None:
-        unit_rows_(self.W_dec.data)
-
-    def finish(self) -> StandardSAE:
+    def sae(self) -> StandardSAE:
         if self.settings.tied:
-            zero = torch.zeros(self.W_dec.shape[1])
-            weights = (self.W_dec.T.contiguous(), self.b_enc / self.scale, self.W_dec, zero)
+            weights = (self.W_dec.T.contiguous(), self.b_enc, self.W_dec, torch.zeros_like(self.W_dec[0]))
         else:
-            weights = (self.W_enc, self.b_enc / self.scale, self.W_dec, self.b_dec / self.scale)
+            weights = (self.W_enc, self.b_enc, self.W_dec, self.b_dec)
         return StandardSAE(*(w.detach().clone() for w in weights), apply_b_dec_to_input=not self.settings.tied)

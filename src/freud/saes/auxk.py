@@ -1,0 +1,81 @@
+"""What TopK, BatchTopK and Matryoshka share: k, and the auxiliary loss that revives dead latents.
+
+    auxiliary = ||e - e_hat||^2 / ||e||^2,   e = x - x_hat (detached)
+
+where e_hat decodes, without b_dec, the aux_k largest relu(pre) among dead latents (Gao et al. 2024, arXiv 2406.04093,
+appendix A.2).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from freud.saes import parallel
+from freud.saes.architecture import Architecture, Loss, Training, center, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuxK(Architecture):
+    """Settings that those architectures share.
+
+    Attributes:
+        k: active latents a frame.
+        aux_k: dead latents that predict the residual; half of d_in if not given.
+        aux_coefficient: weight alpha of the auxiliary loss; 0 turns it off.
+    """
+
+    k: int = 32
+    aux_k: int | None = None
+    aux_coefficient: float = 1 / 32
+
+    def check(self, d_in: int) -> None:
+        super().check(d_in)
+        d_sae = self.latents(d_in)
+        require("k", self.k, 1 <= self.k <= d_sae, f"between 1 and d_sae {d_sae}")
+        require("aux_k", self.aux_k, self.aux_k is None or self.aux_k >= 1, "at least 1")
+        require("aux_coefficient", self.aux_coefficient, 0 <= self.aux_coefficient < math.inf, "0 or more")
+
+
+class AuxKTraining(Training):
+    """Weights in training with pre = (x - b_dec) W_enc + b_enc, the loss over some of them, and the auxiliary loss."""
+
+    def __init__(self, settings: AuxK, sample: Tensor, seed: int) -> None:
+        super().__init__(settings, sample, seed)
+        self.k = settings.k
+        self.aux_k = settings.aux_k if settings.aux_k is not None else max(1, sample.shape[1] // 2)
+        self.aux_coefficient = settings.aux_coefficient
+        self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
+
+    def loss(self, x: Tensor, progress: float) -> Loss:
+        x = self.prepare(x)
+        centered, shift = center(x, self.b_dec)
+        pre = centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)  # [frames, d_sae]
+        loss, error, fired = self.reconstruct(x, pre)
+        self.count_firing(fired, parallel.total_frames(x))
+        if self.aux_coefficient:
+            auxiliary = self.auxiliary(pre, error.detach())
+            loss.parts["auxiliary"] = auxiliary.detach()
+            loss.total = loss.total + self.aux_coefficient * auxiliary
+        return loss
+
+    @abstractmethod
+    def reconstruct(self, x: Tensor, pre: Tensor) -> tuple[Loss, Tensor, Tensor]:
+        """Choose among pre [frames, d_sae]: the loss, the error x - x_hat [frames, d_in], what fired [d_sae] bool."""
+
+    def auxiliary(self, pre: Tensor, error: Tensor) -> Tensor:
+        """The auxiliary loss, for pre [frames, d_sae] and the detached error [frames, d_in]."""
+        dead = (self.since_fired > self.dead_after).nonzero()[:, 0]
+        if not len(dead):
+            return error.new_zeros(())
+        values, chosen = pre[:, dead].topk(min(self.aux_k, len(dead)), dim=1, sorted=False)
+        # At most aux_k of the dead rows are active, so a dense product over the dead rows alone is cheapest.
+        latents = torch.zeros(len(pre), len(dead), dtype=values.dtype, device=pre.device)
+        latents = latents.scatter(1, chosen, values.relu())
+        predicted = latents.float() @ self.W_dec[dead]
+        scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
+        return (error - predicted).square().sum() / scale

@@ -1,0 +1,91 @@
+"""BatchTopK sparse autoencoders (Bussmann et al. 2024, arXiv 2412.06410).
+
+    pre = (x - b_dec) W_enc + b_enc
+    latents = the frames * k largest of relu(pre) in the whole batch, the others zero
+    x_hat = latents W_dec + b_dec
+    loss = ||x - x_hat||^2 / ||x - mean||^2 + alpha auxiliary                  (`auxk.py`)
+
+So a frame may use more than k latents where others need fewer. Which latents a frame has would depend on the rest of
+the batch; the finished SAE keeps those above a threshold instead, the running mean of the least value kept in training
+(their section 3), and so is a JumpReLU SAE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from freud.saes import parallel
+from freud.saes.architecture import Loss
+from freud.saes.auxk import AuxK, AuxKTraining
+from freud.saes.jumprelu import JumpReLUSAE
+
+MEMORY = 0.99  # of the running threshold, a batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchTopK(AuxK):
+    """Settings of a BatchTopK SAE; k is the mean over frames."""
+
+    name: ClassVar[str] = "batchtopk"
+
+    def start(self, sample: Tensor, seed: int) -> BatchTopKTraining:
+        return BatchTopKTraining(self, sample, seed)
+
+
+class BatchTopKTraining(AuxKTraining):
+    """Weights and losses of a BatchTopK SAE in training.
+
+    Attributes:
+        threshold: [] running mean of the least latent kept; NaN before the first batch.
+    """
+
+    threshold: Tensor
+
+    def __init__(self, settings: BatchTopK, sample: Tensor, seed: int) -> None:
+        super().__init__(settings, sample, seed)
+        self.register_buffer("threshold", torch.full((), torch.nan))
+
+    def reconstruct(self, x: Tensor, pre: Tensor) -> tuple[Loss, Tensor, Tensor]:
+        frame, latent, value = self.choose(pre)
+        self.learn_threshold(value.detach())
+        error = x - self.decode(frame, latent, value, len(x)) - self.b_dec
+        squared = error.square().sum()
+        fired = torch.zeros_like(self.since_fired, dtype=torch.bool)
+        fired[latent] = True
+        loss = Loss(squared / parallel.variance(x), squared.detach(), value.new_tensor(len(value) / len(x)), {})
+        return loss, error, fired
+
+    def choose(self, pre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The kept entries of pre [frames, d_sae], all above zero: frame (ascending), latent and value, each [kept]."""
+        flat = pre.flatten()
+        wanted = min(int(self.k * parallel.total_frames(pre)), len(flat))
+        values, where = flat.topk(wanted, sorted=False)
+        least = values.detach().amin()
+        if parallel.world_size() > 1:  # the largest of all processes
+            least = parallel.gathered(values.detach()).topk(wanted).values[-1]
+        where = where[(values.detach() >= least) & (values.detach() > 0)].sort().values
+        return where // pre.shape[1], where % pre.shape[1], flat[where].float()
+
+    @torch.no_grad()
+    def learn_threshold(self, values: Tensor) -> None:
+        """Move the threshold towards the least of the kept values [kept]."""
+        least = values.amin() if len(values) else values.new_tensor(torch.inf)
+        least = parallel.gathered(least[None]).amin()
+        moved = torch.where(self.threshold.isnan(), least, torch.lerp(least, self.threshold, MEMORY))
+        self.threshold.copy_(torch.where(least.isfinite(), moved, self.threshold))
+
+    def decode(self, frame: Tensor, latent: Tensor, value: Tensor, frames: int) -> Tensor:
+        """The sum of `value` times rows `latent` of W_dec for each frame, [frames, d_in]; frame is ascending."""
+        starts = torch.searchsorted(frame, torch.arange(frames, device=frame.device))
+        return F.embedding_bag(latent, self.W_dec, starts, per_sample_weights=value, mode="sum")
+
+    def sae(self) -> JumpReLUSAE:
+        weights = (self.W_enc, self.b_enc, self.W_dec, self.b_dec)
+        # A latent equal to the threshold is not above it, and the least one kept shall be.
+        threshold = self.threshold.nan_to_num(0.0).clamp_min(0).expand(len(self.since_fired))
+        return JumpReLUSAE(*(w.detach().clone() for w in weights), threshold=threshold.clone())
