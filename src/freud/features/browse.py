@@ -111,7 +111,8 @@ def traces(index: FeatureIndex, feature: int, clips: Sequence[str]) -> list[np.n
         FreudError: the feature is a neuron and the stored activations are gone.
     """
     index.check(feature)
-    numbers = [index.clip_number(clip) for clip in clips]
+    found = index.clip_numbers(clips)
+    numbers = [found[clip] for clip in clips]
     if index.basis == "neurons":
         return [index.activations.column(clip, feature) for clip in clips]
     lengths = index.columns("SELECT clip, frames FROM clips WHERE clip IN ?", [numbers])
@@ -119,7 +120,9 @@ def traces(index: FeatureIndex, feature: int, clips: Sequence[str]) -> list[np.n
         clip: np.zeros(frames, np.float32)
         for clip, frames in zip(lengths["clip"].tolist(), lengths["frames"].tolist(), strict=True)
     }
-    active = index.columns("SELECT clip, frame, value FROM postings WHERE feature = ? AND clip IN ?", [feature, numbers])
+    active = index.columns(
+        "SELECT clip, frame, value FROM postings WHERE feature = ? AND clip IN ?", [feature, numbers]
+    )
     for number in set(numbers):
         here = active["clip"] == number
         values[number][active["frame"][here]] = active["value"][here]

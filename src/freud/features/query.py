@@ -11,7 +11,7 @@ import contextlib
 import math
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -232,10 +232,19 @@ class FeatureIndex:
         Raises:
             UnknownNameError: no such clip.
         """
-        rows = self.sql("SELECT clip FROM clips WHERE id = ?", [clip])
-        if not rows:
-            raise UnknownNameError(f"clip {clip!r}: not in {self.path}; ids are in its clips.parquet")
-        return rows[0][0]
+        return self.clip_numbers([clip])[clip]
+
+    def clip_numbers(self, clips: Sequence[str]) -> dict[str, int]:
+        """The number of each of several clip ids.
+
+        Raises:
+            UnknownNameError: there is no clip of that id.
+        """
+        found = dict(self.sql("SELECT id, clip FROM clips WHERE id IN ?", [list(clips)]))
+        for clip in clips:
+            if clip not in found:
+                raise UnknownNameError(f"clip {clip!r}: not in {self.path}; ids are in its clips.parquet")
+        return found
 
     def trace(self, feature: int, clip: str) -> np.ndarray:
         """The values of a feature on every frame of a clip, [frames] float32.
@@ -274,7 +283,7 @@ class FeatureIndex:
         _check_count(n)
         number = self.clip_number(clip)
         ((length,),) = self.sql("SELECT frames FROM clips WHERE clip = ?", [number])
-        first, last = self._span(start, end, length)
+        first, last = self.span(start, end, length)
         if self.basis == "neurons":
             values = self.activations.clip(clip)[first:last].numpy()
             frames = np.abs(values).argmax(0)
@@ -298,7 +307,7 @@ class FeatureIndex:
             for rank, (feature, value, frame) in enumerate(rows, 1)
         ]
 
-    def _span(self, start: float | None, end: float | None, length: int) -> tuple[int, int]:
+    def span(self, start: float | None, end: float | None, length: int) -> tuple[int, int]:
         """The frames of a clip of `length` frames that the seconds start..end reach into: first, one past the last."""
         seconds = length / self.frames_per_second
         start, end = 0.0 if start is None else start, seconds if end is None else end

@@ -1,1 +1,28 @@
-"""HTTP API over a result, and the web app."""
+"""HTTP API over a result, and the web app.
+
+`create_app` makes the application, `serve` runs it, `openapi` gives the document that the web app's types come from.
+FastAPI is imported only by then, so that the package works without the extra `freud[app]`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freud.errors import FreudError
+
+__all__ = ["Options", "create_app", "openapi", "serve"]
+
+_PLACES = {"Options": "serving", "create_app": "app", "openapi": "app", "serve": "running"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'freud.server' has no attribute {name!r}")
+    import importlib
+
+    try:
+        return getattr(importlib.import_module(f"freud.server.{_PLACES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name not in {"fastapi", "uvicorn", "starlette"}:
+            raise
+        raise FreudError("the server needs more packages: pip install 'freud-audio[app]'") from None

@@ -1,0 +1,194 @@
+"""Edits as the API takes them: from a request to `freud.editing`, and its result as a schema."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from freud import editing
+from freud.editing import Edit, Feature
+from freud.errors import FreudError
+from freud.features import browse
+from freud.saes import SAE
+from freud.server import schemas
+from freud.server.bundled import bundled_sae
+from freud.server.result import IndexedSite, encoded
+
+if TYPE_CHECKING:
+    from freud.server.serving import Serving
+
+SHOWN_EXAMPLES = 6
+
+
+def run(here: Serving, request: schemas.EditRequest) -> schemas.EditResult:
+    """Run a clip with features changed.
+
+    Raises:
+        UnknownNameError: no such clip, site or feature.
+        FreudError: an edit does not fit, or the model cannot be used.
+    """
+    samples = here.library.samples(request.clip)
+    edits = [_edit(here, operation, request.bundled_sae) for operation in request.edits]
+    segments = here.library.segments(request.clip) if any(edit.label for edit in edits) else ()
+    with here.model.using() as model:
+        found = editing.edit(model, samples, edits, segments=segments, substitute=request.substitute)
+        rate = next(iter(model.sites.values())).frames_per_second or 50.0
+    return schemas.EditResult(
+        said=here.library.row(request.clip)["transcript"],
+        plain=_heard(found.plain),
+        reconstruction=_heard(found.reconstruction),
+        edited=_heard(found.edited),
+        differences=[
+            schemas.Difference(kind=d.kind, before=list(d.before), after=list(d.after), first=d.first)
+            for d in found.differences
+        ],
+        wer=found.wer,
+        cer=found.cer,
+        traces=[
+            schemas.EditedTrace(
+                site=trace.site,
+                basis=trace.basis,
+                feature=trace.feature,
+                frames_per_second=trace.frames_per_second,
+                before=encoded(trace.before),
+                after=encoded(trace.after),
+            )
+            for trace in found.traces
+        ],
+        changes=[schemas.SiteChange(**vars(change)) for change in found.changes],
+        output_cosine=encoded(found.output.cosine),
+        output_norm=encoded(found.output.norm),
+        output_frames_per_second=rate,
+        seconds=found.seconds,
+    )
+
+
+def _heard(heard: editing.Heard | None) -> schemas.HeardText | None:
+    if heard is None:
+        return None
+    words = [schemas.HeardWord(**vars(word)) for word in heard.words]
+    return schemas.HeardText(text=heard.text, words=words, log_probability=heard.log_probability)
+
+
+def _edit(here: Serving, asked: schemas.Operation, bundled: bool) -> Edit:
+    """An edit of `freud.editing` from what a request says."""
+    feature, site = _feature(here, asked.site, asked.basis, asked.feature, bundled)
+    match asked.operation:
+        case "scale":
+            made = feature.scale(asked.value)
+        case "set":
+            made = feature.set(asked.value)
+        case "add":
+            unit = 1.0
+            if asked.unit == "p99":
+                if site is None:
+                    raise FreudError("unit p99: is known for the features of this result only, not of the bundled SAE")
+                unit = percentile(site, asked.feature)
+            made = feature.add(asked.value, unit)
+        case "ablate":
+            made = feature.ablate()
+        case "clamp":
+            made = feature.clamp(asked.min, asked.max)
+    if asked.start is not None or asked.end is not None:
+        made = made.during((asked.start or 0.0, 1e6 if asked.end is None else asked.end))
+    if asked.tier is not None or asked.label is not None:
+        if asked.tier is None or asked.label is None:
+            raise FreudError("tier and label: give both, or neither")
+        made = made.at(asked.tier, asked.label)
+    return made.where_active() if asked.active_only else made
+
+
+def _feature(
+    here: Serving, site: str, basis: schemas.Basis, number: int, bundled: bool
+) -> tuple[Feature, IndexedSite | None]:
+    if basis == "neurons":
+        return editing.neuron(site, number), here.result.find(site, basis)
+    if bundled:
+        sae = bundled_sae()
+        if sae.metadata.get("site") != site:
+            raise FreudError(f"site {site!r}: the bundled SAE is of {sae.metadata.get('site')}")
+        return editing.latent(_in_range(sae, number), number, site), None
+    found = here.result.site(site, basis)
+    if found.sae is None:
+        raise FreudError(f"{site}: its SAE is not beside the index, so its latents cannot be edited")
+    return editing.latent(_in_range(found.sae, number), number, site), found
+
+
+def _in_range(sae: SAE, number: int) -> SAE:
+    if number >= sae.d_sae:
+        raise FreudError(f"feature {number}: the SAE has latents 0 to {sae.d_sae - 1}")
+    return sae
+
+
+def percentile(site: IndexedSite, feature: int) -> float:
+    """The 99th percentile of a feature's active values, from the peaks of its events."""
+    site.index.check(feature)
+    peaks = np.abs(site.index.columns("SELECT peak FROM events WHERE feature = ?", [feature])["peak"])
+    if not len(peaks):
+        raise FreudError(f"feature {feature}: is never active, so it has no 99th percentile; use unit raw")
+    return float(np.quantile(peaks, 0.99))
+
+
+def curve(here: Serving, request: schemas.CurveRequest) -> schemas.Curve:
+    """The effect of scaling a feature by several factors.
+
+    Raises:
+        UnknownNameError: no such clip, site or feature.
+        FreudError: the feature does not fit, or the model cannot be used.
+    """
+    started = time.perf_counter()
+    samples = here.library.samples(request.clip)
+    feature, _ = _feature(here, request.site, request.basis, request.feature, request.bundled_sae)
+    factors = list(dict.fromkeys([1.0, *request.factors]))
+    with here.model.using() as model:
+        table = editing.sweep_clip(
+            model, samples, [feature], factors, controls=request.controls, substitute=request.substitute
+        )
+    rows = table.to_pylist()
+    plain = next(row["text"] for row in rows if row["factor"] == 1.0 and row["control_for"] is None)
+    wanted = {float(np.float32(factor)) for factor in request.factors}
+    return schemas.Curve(
+        plain=plain,
+        points=[_point(row) for row in rows if row["factor"] in wanted],
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _point(row: dict[str, Any]) -> schemas.CurvePoint:
+    words, characters = row["words"], row["characters"]
+    return schemas.CurvePoint(
+        control=row["control_for"] is not None,
+        wer=row["word_errors"] / words if words else None,
+        cer=row["character_errors"] / characters if characters else None,
+        **{field: row[field] for field in ("feature", "factor", "text", "words", "changed_words", "log_probability")},
+    )
+
+
+def examples(here: Serving) -> list[schemas.Example]:
+    """Edits to start from: latents whose names are known to the result, turned around on a clip that drives them."""
+    found = []
+    for site in here.result:
+        if site.basis != "latents" or not site.has_sae:
+            continue
+        table = site.table()
+        named = [row for row in table.to_pylist() if row["name"]]
+        named.sort(key=lambda row: -(row["score"] or 0.0))
+        rows = named or sorted(table.to_pylist(), key=lambda row: -row["max"])
+        for row in rows[:SHOWN_EXAMPLES]:
+            events = browse.event_band(site.index, row["feature"], "top", 1).events
+            if not events:
+                continue
+            operation = schemas.Operation(
+                site=site.site, basis=site.basis, feature=row["feature"], operation="scale", value=-1.0
+            )
+            what = row["name"] or f"latent {row['feature']}"
+            found.append(
+                schemas.Example(
+                    title=f"{what} × -1",
+                    description=f"turn latent {row['feature']} of {site.site} around on {events[0].name}",
+                    request=schemas.EditRequest(clip=events[0].clip, edits=[operation]),
+                )
+            )
+    return found
