@@ -55,7 +55,7 @@ def openapi() -> dict[str, Any]:
 
 def _operation_id(route: APIRoute) -> str:
     """Unique and readable: `features_list`, from the tag and the function's name."""
-    return f"{route.tags[0]}_{route.name}"
+    return "_".join([*map(str, route.tags), route.name])
 
 
 def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
