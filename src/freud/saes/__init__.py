@@ -12,6 +12,8 @@ from freud.saes.jumprelu import JumpReLU
 from freud.saes.l1 import L1
 from freud.saes.matryoshka import Matryoshka
 from freud.saes.metrics import Reconstruction, reconstruction
+from freud.saes.options import Options
+from freud.saes.recipe import Recipe, Run, read_recipe
 from freud.saes.sae import SAE, Sparse
 from freud.saes.topk import TopK
 from freud.saes.train import train
@@ -29,11 +31,15 @@ __all__ = [
     "Gated",
     "JumpReLU",
     "Matryoshka",
+    "Options",
+    "Recipe",
     "Reconstruction",
+    "Run",
     "Sparse",
     "TopK",
     "Training",
     "load",
+    "read_recipe",
     "reconstruction",
     "save",
     "train",

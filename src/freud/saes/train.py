@@ -12,10 +12,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,9 +26,10 @@ from tqdm import tqdm
 from freud import artifacts
 from freud.activations import FrameSource, Position, SiteActivations, StoredFrames, Stream, split_clips
 from freud.errors import DamagedFileError, FreudError
-from freud.saes.architecture import Architecture, Loss, Training, require
+from freud.saes.architecture import Architecture, Loss, Training
 from freud.saes.formats import load, save
 from freud.saes.metrics import reconstruction
+from freud.saes.options import Options
 from freud.saes.sae import SAE
 from freud.saes.topk import TopK
 
@@ -38,54 +39,6 @@ CHECKPOINT = Path("checkpoint") / "state.safetensors"
 LOG_EVERY = 10  # steps
 SAMPLE = 16_384  # frames that initialize the weights
 MOST_BAD_BATCHES = 20  # in a row
-
-Schedule = Literal["cosine", "linear", "constant"]
-Precision = Literal["float32", "bfloat16"]
-SCHEDULES, PRECISIONS = get_args(Schedule), get_args(Precision)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to train, whatever the architecture.
-
-    Attributes:
-        steps: optimizer steps; None takes about 50 passes over the frames, between 1 and 50 million frames in all.
-        batch_size: frames a step.
-        lr: peak learning rate of Adam; None takes 2e-4 / sqrt(d_sae / 16384) as Gao et al. 2024 scale it, times 8
-            because runs here are short, and 3e-3 at most.
-        schedule: how the learning rate falls to zero after the warm-up.
-        warmup: share of the steps over which the learning rate rises.
-        validation: share of the clips held out; no frame of them is trained on.
-        clip_norm: largest norm of the gradient.
-        precision: "bfloat16" runs the products under autocast; weights and optimizer stay float32.
-        seed: of the split, the order of frames and the initial weights.
-    """
-
-    steps: int | None = None
-    batch_size: int = 2048
-    lr: float | None = None
-    schedule: Schedule = "cosine"
-    warmup: float = 0.05
-    validation: float = 0.1
-    clip_norm: float = 1.0
-    precision: Precision = "float32"
-    seed: int = 0
-
-    def checked(self, frames: int, d_sae: int) -> Options:
-        """The same options with every None replaced, or a FreudError that names the field."""
-        require("batch_size", self.batch_size, self.batch_size >= 2, "at least 2 frames")
-        steps = self.steps
-        if steps is None:
-            steps = math.ceil(min(max(50 * frames, 1_000_000), 50_000_000) / self.batch_size)
-        lr = self.lr if self.lr is not None else min(1.6e-3 / math.sqrt(d_sae / 16384), 3e-3)
-        require("steps", steps, steps >= 1, "at least 1")
-        require("lr", lr, 0 < lr < math.inf, "a number above 0")
-        require("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 up to, not including, 1")
-        require("clip_norm", self.clip_norm, self.clip_norm > 0, "a number above 0")
-        require("seed", self.seed, self.seed >= 0, "0 or more")
-        for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
-            require(name, getattr(self, name), getattr(self, name) in choices, f"one of {', '.join(choices)}")
-        return Options(**{**asdict(self), "steps": steps, "lr": lr})
 
 
 def train(
