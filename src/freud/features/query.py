@@ -350,6 +350,15 @@ class FeatureIndex:
         self.check(feature)
         return self._features("WHERE feature = ?", [feature])[0]
 
+    def thresholds(self, feature: int) -> tuple[float, float]:
+        """A frame is active when its value is below the first or above the second.
+
+        Raises:
+            UnknownNameError: no such feature.
+        """
+        self.check(feature)
+        return self.sql("SELECT threshold_low, threshold_high FROM features WHERE feature = ?", [feature])[0]  # pyright: ignore[reportReturnType]
+
     def table(self, *, sort: Sort = "density", n: int | None = None, dead: bool = False) -> list[dict[str, Any]]:
         """Rows of the `features` table, without histograms, largest first (names and numbers: smallest first).
 

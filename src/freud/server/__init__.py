@@ -6,9 +6,14 @@ FastAPI is imported only by then, so that the package works without the extra `f
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freud.errors import FreudError
+
+if TYPE_CHECKING:
+    from freud.server.app import create_app, openapi
+    from freud.server.running import serve
+    from freud.server.serving import Options
 
 __all__ = ["Options", "create_app", "openapi", "serve"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import torch
 
 from freud import audio
@@ -27,6 +27,8 @@ from freud.server.kept import Kept
 from freud.server.model import ServedModel
 from freud.server.result import Result
 from freud.server.uploads import UploadedClip, Uploads
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported
 
 MEDIA_TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
 KEPT_IMAGES = 64 << 20  # bytes

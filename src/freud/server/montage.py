@@ -30,17 +30,18 @@ def mean_spectrogram(site: IndexedSite, library: Library, feature: int, band: br
     if not events:
         raise FreudError(f"feature {feature} has no events in this band")
     reach = round(AROUND / COLUMN)
-    total = count = None
+    mels = library.model.get().n_mels
+    total, count = np.zeros((2 * reach, mels)), np.zeros((2 * reach, 1))
     for event in sorted(events, key=lambda event: event.clip):  # a clip's samples are read once
         check()
         mel = library.log_mel(event.clip)
-        if total is None:
-            total, count = np.zeros((2 * reach, mel.shape[1])), np.zeros((2 * reach, 1))
         first = round(event.peak_time / COLUMN) - reach
         low, high = max(0, first), min(len(mel), first + 2 * reach)
         total[low - first : high - first] += mel[low:high]
         count[low - first : high - first] += 1
-    mean = np.where(count > 0, total / np.maximum(count, 1), mel.min()).astype(np.float32)
+    empty = count[:, 0] == 0
+    mean = (total / np.maximum(count, 1)).astype(np.float32)
+    mean[empty] = mean[~empty].min()
     return Image(mean, COLUMN, -reach * COLUMN, SAMPLE_RATE / 2, mel=True)
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from freud.features import browse
 from freud.server import schemas
 from freud.server.library import Library
 from freud.server.result import IndexedSite, encoded
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported
 
 BINS = 48  # of the histograms of peaks
 _ROW = ("feature", "name", "score", "dead", "density", "active_frames", "clips", "events", "mean", "std", "max", "min")

@@ -62,6 +62,7 @@ def serve(
 def _listen(host: str, port: int | None) -> socket.socket:
     """A socket bound to the port, or to the first free one of twenty."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    reason = ""
     wanted = [port] if port is not None else list(range(PORT, PORT + 20))
     for number in wanted:
         listening = socket.socket(family, socket.SOCK_STREAM)

@@ -22,6 +22,7 @@ from freud.server.problems import problem_response
 
 COOKIE = "freud_token"
 JSON_BYTES = 1_000_000  # of a body other than an upload
+CHUNK = 1 << 20  # bytes that may come at once
 CONTENT_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -182,7 +183,7 @@ class Guard:
         return response
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive` that gives up on a body that is too long or too slow, as if the client had gone."""
+        """`receive` that gives up on a body that is too slow, or longer than it said, as if the client had gone."""
         limit, total, ended = self._limit(scope), 0, False
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.body_seconds
@@ -198,7 +199,9 @@ class Guard:
                 return {"type": "http.disconnect"}
             total += len(message.get("body", b""))
             ended = not message.get("more_body", False)
-            return {"type": "http.disconnect"} if total > limit else message
+            if total > limit + CHUNK:  # an upload is counted where it is received, which can say so
+                ended, message = True, {"type": "http.disconnect"}
+            return message
 
         return limited
 

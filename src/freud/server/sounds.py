@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 from urllib.parse import quote
 
 import numpy as np
@@ -46,7 +47,8 @@ def audio(
         if original is None or start is not None or end is not None:
             raise FreudError("the original file is there for whole files only, of a kind that browsers play: take wav")
         path, kind = original
-        return ranged(path.read_bytes(), kind, headers, path.name if download else None)
+        with path.open("rb") as file:
+            return ranged(file, kind, headers, path.name if download else None)
     samples = library.samples(clip)
     if start is not None or end is not None:
         samples = cut(samples, start, end)
@@ -112,11 +114,11 @@ def wav(samples: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def ranged(content: bytes, kind: str, headers: Mapping[str, str], name: str | None = None) -> Response:
+def ranged(content: bytes | BinaryIO, kind: str, headers: Mapping[str, str], name: str | None = None) -> Response:
     """Content, or the one range of its bytes that was asked for.
 
     Args:
-        content: all of it.
+        content: all of it, or an open file.
         kind: media type.
         headers: of the request.
         name: what a download is to be called; None to play it in the page.
@@ -127,12 +129,14 @@ def ranged(content: bytes, kind: str, headers: Mapping[str, str], name: str | No
     extra = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=3600"}
     if name is not None:
         extra["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    span = _range(headers.get("range", ""), len(content))
-    if span is None:
-        return Response(content, media_type=kind, headers=extra)
-    first, last = span
-    extra["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-    return Response(content[first : last + 1], 206, media_type=kind, headers=extra)
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    length = file.seek(0, io.SEEK_END)
+    span = _range(headers.get("range", ""), length)
+    first, last = span or (0, length - 1)
+    if span is not None:
+        extra["Content-Range"] = f"bytes {first}-{last}/{length}"
+    file.seek(first)
+    return Response(file.read(last + 1 - first), 200 if span is None else 206, media_type=kind, headers=extra)
 
 
 def _range(asked: str, length: int) -> tuple[int, int] | None:

@@ -105,7 +105,7 @@ async def emphasis(
     dim: Annotated[float, Query(ge=0, le=1, description="level of the rest")] = 0.1,
 ) -> Response:
     """A clip with the sound around each event of a feature at full level, and the rest dimmed. Takes HTTP ranges."""
-    return await here.model_or_sound(
+    return await here.model_or_query(
         clip, request, sounds.emphasis, here.library, here.activity, request.headers, clip,
         here.result.site(site, basis), feature, dim,
     )  # fmt: skip
