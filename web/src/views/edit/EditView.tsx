@@ -1,0 +1,170 @@
+// Edit: change features while the model listens, and see what it hears then.
+import { useEffect, useMemo } from "preact/hooks";
+import { decodeValues, get, post, type Schemas } from "../../api/client";
+import { useLoad } from "../../api/load";
+import { sites, status } from "../../api/store";
+import { ClipPicker } from "../../components/ClipPicker";
+import { Empty, Failure, Loading } from "../../components/states";
+import { Player } from "../../player/Player";
+import { clipOf } from "../../player/clips";
+import { extremes } from "../../player/draw";
+import { seconds, type Span } from "../../player/scales";
+import { go, query } from "../../url";
+import { DisplayOptions } from "../search/DisplayOptions";
+import { EffectCurve } from "./EffectCurve";
+import { Operations } from "./Operations";
+import { Transcripts } from "./Transcripts";
+import { change, current, editRequest, openRequest, operations } from "./model";
+
+export function EditView() {
+  if (!status.value!.can_edit || !sites.value!.some((one) => one.editable))
+    return (
+      <Empty title="This result cannot be edited">
+        <p>Editing needs a model that transcribes, and a site with neurons or an SAE. {status.value!.problem}</p>
+      </Empty>
+    );
+  return (
+    <div class="with-rail">
+      <aside class="rail" aria-label="What to edit">
+        <Examples />
+        <Operations />
+        <section class="panel" aria-label="Clip">
+          <h3>Clip</h3>
+          <ClipPicker onChoose={(clip) => go({ clip })} />
+        </section>
+      </aside>
+      <div class="content">
+        <Result />
+      </div>
+    </div>
+  );
+}
+
+function Examples() {
+  const { data } = useLoad("examples", (signal) => get("/api/examples", { signal }));
+  if (!data?.length) return null;
+  return (
+    <section class="panel" aria-label="Examples">
+      <h3>Start from</h3>
+      <ul class="examples">
+        {data.map((example) => (
+          <li key={example.title}>
+            <button
+              type="button"
+              onClick={() => {
+                performance.mark("edit-change");
+                openRequest(example.request);
+              }}
+            >
+              <b>{example.title}</b> {example.description}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Result() {
+  const request = editRequest.value;
+  const clip = useLoad(query.value.clip ?? null, () => clipOf(query.peek().clip!));
+  const { data, problem, busy, retry } = useLoad(
+    request && JSON.stringify(request),
+    (signal) => post("/api/edits", { body: request!, signal }),
+    120,
+  );
+  useEffect(() => {
+    if (data) performance.mark("edit-shown");
+  }, [data]);
+  if (!query.value.clip || !operations.value.length)
+    return (
+      <Empty title="What if a feature were silent, or louder, or upside down?">
+        <p>
+          Choose {query.value.clip ? "" : "a clip"}
+          {!query.value.clip && !operations.value.length ? " and " : ""}
+          {operations.value.length ? "" : "a feature"}
+          {"; or start from one of the examples, if there are any."}
+        </p>
+      </Empty>
+    );
+  if (clip.problem) return <Failure text={clip.problem} retry={clip.retry} />;
+  return (
+    <>
+      <header class="page-head row">
+        <h1>{clip.data?.name ?? ""}</h1>
+        {clip.data && (
+          <p class="muted">{[clip.data.speaker, seconds(clip.data.duration)].filter(Boolean).join(" · ")}</p>
+        )}
+      </header>
+      {problem ? (
+        <Failure text={problem} retry={retry} />
+      ) : data ? (
+        <Transcripts of={data} busy={busy} />
+      ) : (
+        <Loading what={status.value!.model_state === "loading" ? "Waiting for the model" : "Listening again"} />
+      )}
+      {clip.data && (
+        <>
+          <div class="list-options">
+            <p class="summary">Drag over a strip to edit only there. The thin line is the feature before the edit.</p>
+            <DisplayOptions emphasis={false} />
+          </div>
+          <Traces clip={clip.data} result={data} />
+        </>
+      )}
+      <EffectCurve />
+    </>
+  );
+}
+
+/** Dragging sets the span of the chosen edit. */
+function select(span: Span | null): void {
+  if (!span || span.end - span.start < 0.001) return;
+  change(current.peek(), { start: Number(span.start.toFixed(3)), end: Number(span.end.toFixed(3)) });
+}
+
+function Traces({ clip, result }: { clip: Schemas["Clip"]; result: Schemas["EditResult"] | null }) {
+  const curves = useMemo(
+    () =>
+      result?.traces.map(({ before, after, ...rest }) => {
+        const framesPerSecond = rest.frames_per_second ?? result.output_frames_per_second;
+        const [old, now] = [before, after].map((values) => ({ values: decodeValues(values), framesPerSecond })) as [
+          Curved,
+          Curved,
+        ];
+        const [a, b] = [extremes(old), extremes(now)];
+        return { ...rest, old, now, range: { low: Math.min(a.min, b.min), high: Math.max(a.max, b.max) } };
+      }) ?? [],
+    [result],
+  );
+  const { start, end } = operations.value[current.value] ?? {};
+  const selection = start != null && end != null ? { start, end } : null;
+  const common = { clip: clip.id, duration: clip.duration, onSelect: select, selection };
+  if (!curves.length) return <Player {...common} name={clip.name} curve={null} />;
+  return (
+    <ol class="results" aria-label="Features before and after">
+      {curves.map(({ site, basis, feature, old, now, range }, i) => (
+        <li class="result" key={`${site} ${basis} ${feature}`}>
+          <div class="result-head">
+            <span class="rank">{i + 1}</span>
+            <b>{feature}</b>
+            <span class="muted">
+              {site} · {basis}
+            </span>
+          </div>
+          <Player
+            {...common}
+            compact={i > 0}
+            name={`${clip.name}, feature ${feature}`}
+            curve={now}
+            before={old}
+            range={range}
+            labels={{ site, basis, feature: [feature] }}
+          />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+type Curved = { values: Float32Array; framesPerSecond: number };

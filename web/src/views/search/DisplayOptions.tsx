@@ -1,0 +1,48 @@
+// How strips look and sound, for all lists: color map, kind of spectrogram, scale, emphasis.
+import { colorMap, perClipScale, wideBand, type MapName } from "../../prefs";
+import { go } from "../../url";
+import { search } from "./model";
+
+export function DisplayOptions({ emphasis = true }: { emphasis?: boolean }) {
+  return (
+    <div class="display-options" role="group" aria-label="Display">
+      <label>
+        <span class="visually-hidden">Spectrogram</span>
+        <select
+          value={wideBand.value ? "wide" : "mel"}
+          onChange={(event) => (wideBand.value = event.currentTarget.value === "wide")}
+        >
+          <option value="mel">model's mel</option>
+          <option value="wide">wide-band</option>
+        </select>
+      </label>
+      <label>
+        <span class="visually-hidden">Colors</span>
+        <select value={colorMap.value} onChange={(event) => (colorMap.value = event.currentTarget.value as MapName)}>
+          <option value="gray">gray</option>
+          <option value="viridis">viridis</option>
+          <option value="cividis">cividis</option>
+          <option value="magma">magma</option>
+        </select>
+      </label>
+      <label class="check" title="Otherwise all strips share one scale, so that weak clips look weak">
+        <input
+          type="checkbox"
+          checked={perClipScale.value}
+          onChange={(event) => (perClipScale.value = event.currentTarget.checked)}
+        />
+        scale each clip
+      </label>
+      {emphasis && (
+        <label class="check" title="Play the sound around each event at full level and the rest dimmed">
+          <input
+            type="checkbox"
+            checked={search.value.emphasis}
+            onChange={(event) => go({ emphasis: event.currentTarget.checked }, "replace")}
+          />
+          emphasize events
+        </label>
+      )}
+    </div>
+  );
+}
