@@ -88,7 +88,7 @@ def bare_prefix(model: models.AudioModel, clips: Corpus):
     """The encoder's first three blocks, called directly on input that is ready: no hooks, no reading, no writing."""
     samples = [audio.load(clips.audio_path(clip)) for clip in clips]
     mels = [model.log_mel(samples[i : i + BATCH]) for i in range(0, len(samples), BATCH)]
-    encoder = model.network.model.encoder
+    encoder = model.encoder
 
     @torch.inference_mode()
     def run() -> None:
@@ -97,7 +97,7 @@ def bare_prefix(model: models.AudioModel, clips: Corpus):
             x = torch.nn.functional.gelu(encoder.conv2(x)).permute(0, 2, 1)
             x = x + encoder.embed_positions.weight
             for block in encoder.layers[:3]:
-                x = block(x, None)
+                x = block(x)
 
     return run
 

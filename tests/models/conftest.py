@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import whisper.model
+from twin import to_transformers
 
 import freud.models
 from freud.models.base import AudioModel
@@ -82,8 +83,14 @@ def mel() -> torch.Tensor:
     return torch.randn(2, 80, 200, generator=torch.Generator().manual_seed(2)) / 2
 
 
+@pytest.fixture(scope="session")
+def theirs(model: Any) -> Any:
+    """The small model in transformers; tests leave it as they found it."""
+    return to_transformers(model)
+
+
 @pytest.fixture
-def hf_folder(model: Any, tmp_path: Path) -> Path:
+def hf_folder(theirs: Any, tmp_path: Path) -> Path:
     """The small model as a folder in Hugging Face layout, without a tokenizer."""
-    model.network.save_pretrained(tmp_path / "small")
+    theirs.save_pretrained(tmp_path / "small")
     return tmp_path / "small"

@@ -74,8 +74,8 @@ def test_pt_and_folder_are_the_same_model(model: AudioModel, hf_folder: Path, me
     assert torch.equal(folder.logits(mel[:1], tokens), model.logits(mel[:1], tokens))
 
 
-def test_a_sharded_folder(hf_folder: Path, model: Any, tmp_path: Path, mel: torch.Tensor) -> None:
-    model.network.save_pretrained(tmp_path / "sharded", max_shard_size="300KB")
+def test_a_sharded_folder(hf_folder: Path, model: Any, theirs: Any, tmp_path: Path, mel: torch.Tensor) -> None:
+    theirs.save_pretrained(tmp_path / "sharded", max_shard_size="300KB")
     assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 1
     loaded = freud.models.load(str(tmp_path / "sharded"))
     assert same(loaded, model, mel)
@@ -91,8 +91,8 @@ def test_a_pickled_folder_of_tensors(hf_folder: Path, model: AudioModel, mel: to
     assert same(freud.models.load(str(hf_folder)), model, mel)
 
 
-def test_an_encoder_saved_by_itself(model: Any, tmp_path: Path, mel: torch.Tensor) -> None:
-    model.encoder.save_pretrained(tmp_path / "encoder")
+def test_an_encoder_saved_by_itself(model: Any, theirs: Any, tmp_path: Path, mel: torch.Tensor) -> None:
+    theirs.model.encoder.save_pretrained(tmp_path / "encoder")
     encoder = freud.models.load(str(tmp_path / "encoder"))
     assert same(encoder, model, mel)
     assert not encoder.can_transcribe

@@ -10,6 +10,7 @@ import pytest
 import torch
 import whisper.model
 from torch import Tensor
+from twin import to_transformers
 
 import freud.models
 from freud.models.base import AudioModel
@@ -93,3 +94,14 @@ def test_a_batch_is_its_windows(model: AudioModel, mel: Tensor) -> None:
         alone = model.activations(mel[row : row + 1], sites)
         for name in sites:
             torch.testing.assert_close(alone[name][0], together[name][row], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bit_for_bit_the_network_of_transformers(pt_file: Path, mel: Tensor, dtype: torch.dtype) -> None:
+    ours = freud.models.load(str(pt_file), dtype=dtype)
+    theirs = to_transformers(ours)
+    tokens = torch.randint(0, 500, (2, 9), generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        expected = theirs(input_features=mel.to(dtype), decoder_input_ids=tokens)
+        assert torch.equal(ours.run(mel), expected.encoder_last_hidden_state)
+        assert torch.equal(ours.logits(mel, tokens), expected.logits)

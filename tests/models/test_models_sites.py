@@ -31,10 +31,7 @@ def runs(modules: Any) -> tuple[list[int], list[Any]]:
 
 
 def hooks_left(model: Any) -> int:
-    return sum(
-        len(module._forward_hooks) + len(module._forward_pre_hooks)
-        for module in (model.network or model.encoder).modules()
-    )
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.network.modules())
 
 
 def test_what_a_site_knows(model: AudioModel) -> None:
@@ -106,7 +103,7 @@ def test_aliases_are_paths_of_real_modules_that_compute_the_site(model: Any, mel
         def keep(_: Any, __: Any, output: Any, name: str = site.name) -> None:
             found[name] = output[0] if isinstance(output, tuple) else output
 
-        hooks.append(model.network.get_submodule(site.alias).register_forward_hook(keep))
+        hooks.append(model.network.get_submodule(site.alias.removeprefix("model.")).register_forward_hook(keep))
     model.run(mel, tokens)
     for hook in hooks:
         hook.remove()
@@ -133,7 +130,7 @@ def test_an_unknown_site_says_what_exists(model: AudioModel, pattern: str, says:
 
 
 def test_nothing_runs_after_the_deepest_site(model: Any, mel: Tensor) -> None:
-    layers = [*model.encoder.layers, model.encoder.layer_norm, *model.network.model.decoder.layers]
+    layers = [*model.encoder.layers, model.encoder.layer_norm, *model.network.decoder.layers]
     counts, hooks = runs([*layers, model.encoder.layers[1].fc1, model.encoder.layers[1].fc2])
     cases = {
         ("encoder.blocks.0",): [1, 0, 0, 0, 0, 0, 0, 0],

@@ -12,10 +12,11 @@ import pytest
 import soundfile
 import torch
 import whisper.decoding
+from twin import to_transformers
 
 import freud.models
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
-from freud.models import whisper_text, whisper_tokens
+from freud.models import whisper_decoding, whisper_tokens
 
 MULTILINGUAL, ENGLISH, LARGE_V3 = 51865, 51864, 51866
 
@@ -37,6 +38,15 @@ def noise(seconds: float, seed: int = 7) -> np.ndarray:
     return (0.1 * samples * np.sin(np.arange(len(samples)) / 3000)).astype(np.float32)
 
 
+def greedy(model: Any, mel: torch.Tensor, language: str | None, **options: Any) -> list[list[int]]:
+    prompt = model.steering.prompt(language, "transcribe")
+    search = whisper_decoding.Search(**{"max_new_tokens": 20, **options})
+    with torch.inference_mode():
+        found = whisper_decoding.decode(model.decoder, model.run(mel), prompt, model.steering, search)
+    size = model.config["vocab_size"]
+    return [[token for token in text.tokens if model.steering.is_text(token, size)] for text in found]
+
+
 def test_greedy_tokens_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> None:
     reference, model = pair
     mel = torch.randn(3, 80, 200, generator=torch.Generator().manual_seed(8)) / 2
@@ -45,9 +55,7 @@ def test_greedy_tokens_are_those_of_openai_whisper(pair: tuple[Any, Any]) -> Non
         language="de" if multilingual else "en", without_timestamps=True, sample_len=20, fp16=False
     )
     theirs = [result.tokens for result in whisper.decoding.decode(reference, mel, options)]
-    config = whisper_tokens.generation_config(model.checkpoint)
-    marks = {"language": "<|de|>", "task": "transcribe"} if multilingual else {}
-    ours = whisper_text.generate(model, mel, config, max_new_tokens=20, num_beams=1, **marks)
+    ours = greedy(model, mel, "<|de|>" if multilingual else None)
     assert ours == theirs
     assert len({tuple(tokens) for tokens in ours}) > 1, "the windows sound the same, so this test proves nothing"
 
@@ -134,11 +142,11 @@ def test_log_mel_pads_and_refuses_to_cut(multilingual: Any) -> None:
         multilingual.log_mel([np.zeros(32001, np.float32)])
 
 
-def small_vocabulary_folder(model: Any, folder: Path) -> Path:
+def small_vocabulary_folder(theirs: Any, folder: Path) -> Path:
     """A folder with its own tokenizer of one token a letter, and its own steering tokens."""
     from tokenizers import Tokenizer, decoders, models
 
-    model.network.save_pretrained(folder)
+    theirs.save_pretrained(folder)
     tokenizer = Tokenizer(models.WordLevel({chr(97 + i % 26) * (1 + i // 26): i for i in range(490)}, unk_token="a"))
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([f"<|{i}|>" for i in range(490, 500)])
@@ -148,15 +156,15 @@ def small_vocabulary_folder(model: Any, folder: Path) -> Path:
     return folder
 
 
-def test_a_folder_with_a_vocabulary_of_its_own(model: Any, tmp_path: Path) -> None:
-    mine = freud.models.load(str(small_vocabulary_folder(model, tmp_path / "own")))
+def test_a_folder_with_a_vocabulary_of_its_own(theirs: Any, tmp_path: Path) -> None:
+    mine = freud.models.load(str(small_vocabulary_folder(theirs, tmp_path / "own")))
     heard = mine.transcribe(noise(1))
     assert heard.text.replace(" ", "").isalpha()
     assert heard.language is None
 
 
-def test_what_transcription_lacks_is_named(model: Any, tmp_path: Path) -> None:
-    folder = small_vocabulary_folder(model, tmp_path / "own")
+def test_what_transcription_lacks_is_named(theirs: Any, tmp_path: Path) -> None:
+    folder = small_vocabulary_folder(theirs, tmp_path / "own")
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(DamagedFileError, match="not a tokenizer"):
         freud.models.load(str(folder)).transcribe(noise(1))
@@ -172,7 +180,7 @@ def test_openai_file_without_the_package_or_network(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(FreudError, match="cannot download openai/whisper-tiny from"):
-        multilingual.transcribe(noise(1))
+        whisper_tokens.text_decoder(multilingual.checkpoint)
 
 
 @pytest.mark.parametrize("size", [MULTILINGUAL, ENGLISH, LARGE_V3])
@@ -180,11 +188,10 @@ def test_steering_tokens_of_openai_vocabularies(size: int) -> None:
     tokenizer = whisper.tokenizer.get_tokenizer(
         size != ENGLISH, num_languages=100 if size == LARGE_V3 else 99, language="en", task="transcribe"
     )
-    ours = whisper_tokens._openai_steering(size)
-    assert ours["decoder_start_token_id"] == tokenizer.sot
-    assert ours["eos_token_id"] == tokenizer.eot
-    assert ours["no_timestamps_token_id"] == tokenizer.no_timestamps
-    assert ours["prev_sot_token_id"] == tokenizer.sot_prev
+    ours = whisper_tokens._openai_steering(size, 448)
+    assert ours.start == tokenizer.sot
+    assert ours.end == tokenizer.eot
+    assert ours.no_timestamps == tokenizer.no_timestamps
     special = {
         tokenizer.transcribe,
         tokenizer.translate,
@@ -193,9 +200,88 @@ def test_steering_tokens_of_openai_vocabularies(size: int) -> None:
         tokenizer.sot_lm,
         tokenizer.no_speech,
     }
-    assert set(ours["suppress_tokens"]) == {*tokenizer.non_speech_tokens, *special}
-    assert ours["begin_suppress_tokens"] == [*tokenizer.encode(" "), tokenizer.eot]
+    assert set(ours.suppress) == {*tokenizer.non_speech_tokens, *special}
+    assert ours.suppress_first == (*tokenizer.encode(" "), tokenizer.eot)
     if size != ENGLISH:
-        assert ours["task_to_id"] == {"transcribe": tokenizer.transcribe, "translate": tokenizer.translate}
+        assert ours.tasks == {"transcribe": tokenizer.transcribe, "translate": tokenizer.translate}
         codes = zip(tokenizer.all_language_codes, tokenizer.all_language_tokens, strict=True)
-        assert ours["lang_to_id"] == {f"<|{code}|>": token for code, token in codes}
+        assert ours.languages == {f"<|{code}|>": token for code, token in codes}
+
+
+def test_what_steers_decoding_is_checked(theirs: Any, tmp_path: Path) -> None:
+    folder = small_vocabulary_folder(theirs, tmp_path / "own")
+    steering = json.loads((folder / "generation_config.json").read_text())
+    for name, value in (("eos_token_id", 500), ("eos_token_id", "end"), ("suppress_tokens", [3, -1])):
+        (folder / "generation_config.json").write_text(json.dumps({**steering, name: value}))
+        with pytest.raises(DamagedFileError, match=rf"generation_config\.json has {name} = "):
+            freud.models.load(str(folder)).transcribe(noise(1))
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"num_beams": 4, "max_new_tokens": 35}])
+def test_tokens_are_those_of_transformers(multilingual: Any, options: dict[str, int]) -> None:
+    from transformers.generation.configuration_utils import GenerationConfig
+
+    steering = multilingual.steering
+    mel = torch.randn(3, 80, 200, generator=torch.Generator().manual_seed(8)) / 2
+    config = GenerationConfig(
+        decoder_start_token_id=steering.start,
+        bos_token_id=steering.end,
+        eos_token_id=steering.end,
+        pad_token_id=steering.end,
+        no_timestamps_token_id=steering.no_timestamps,
+        is_multilingual=True,
+        lang_to_id=steering.languages,
+        task_to_id=steering.tasks,
+        suppress_tokens=list(steering.suppress),
+        begin_suppress_tokens=list(steering.suppress_first),
+        max_length=64,
+    )
+    chosen = {"max_new_tokens": 20, **options}
+    with torch.inference_mode():
+        found = to_transformers(multilingual).generate(
+            mel, generation_config=config, language="de", task="transcribe", do_sample=False, **chosen
+        )
+    size = multilingual.config["vocab_size"]
+    theirs = [[token for token in row if steering.is_text(token, size)] for row in found.tolist()]
+    assert greedy(multilingual, mel, "<|de|>", **options) == theirs
+
+
+def test_rows_decoded_together_are_rows_decoded_alone(multilingual: Any) -> None:
+    mel = torch.randn(3, 80, 200, generator=torch.Generator().manual_seed(8)) / 2
+    for options in ({}, {"num_beams": 3}, {"temperature": 1.0, "seed": 5}):
+        together = greedy(multilingual, mel, "<|de|>", **options)
+        assert together == [greedy(multilingual, mel[row : row + 1], "<|de|>", **options)[0] for row in range(3)]
+
+
+def test_the_draw_is_by_seed(multilingual: Any) -> None:
+    mel = torch.randn(1, 80, 200, generator=torch.Generator().manual_seed(8)) / 2
+    draws = [greedy(multilingual, mel, "<|de|>", temperature=1.5, seed=seed) for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+    with pytest.raises(FreudError, match="temperature or several beams"):
+        multilingual.transcribe(noise(1), temperature=1.0, num_beams=2)
+    for wrong in ({"temperature": float("nan")}, {"num_beams": 0}, {"max_new_tokens": 0}):
+        with pytest.raises(FreudError, match=next(iter(wrong))):
+            multilingual.transcribe(noise(1), **wrong)
+
+
+def test_scores_of_a_text_are_the_probabilities_it_was_decoded_with(multilingual: Any) -> None:
+    mel = torch.randn(2, 80, 200, generator=torch.Generator().manual_seed(8)) / 2
+    steering, decoder = multilingual.steering, multilingual.decoder
+    prompt = steering.prompt("<|de|>", "transcribe")
+    search = whisper_decoding.Search(max_new_tokens=12)
+    with torch.inference_mode():
+        encoded = multilingual.run(mel)
+        cache = whisper_decoding.Cache()
+        texts = whisper_decoding.decode(decoder, encoded, prompt, steering, search, cache)
+        for row, text in enumerate(texts):
+            scores = whisper_decoding.score(decoder, encoded, prompt, text, steering, cache)
+            wanted = [*text.tokens, *([steering.end] if text.ended else [])]
+            assert scores.shape == (2, len(wanted))
+            for number, token in enumerate(wanted):  # one token at a time, without a cache
+                given = torch.tensor([[*prompt, *wanted[:number]]])
+                logits = decoder.logits(decoder(given, encoded[row : row + 1])[0, -1])
+                for banned in (steering.suppress, steering.suppress_first if number == 0 else ()):
+                    logits[list(banned)] = -torch.inf
+                expected = logits.log_softmax(-1)
+                torch.testing.assert_close(scores[row, number], expected[token], rtol=1e-4, atol=1e-4)
+                assert int(expected.argmax()) == token

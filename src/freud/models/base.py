@@ -1,13 +1,15 @@
 """What every audio model offers, whatever its family: named sites to read and write while it runs.
 
 A family (see `whisper.py`) builds the network, says which module is which site, and runs a forward pass; the
-hooks live here. Hooks sit on the network itself, so use one model from one thread at a time.
+hooks live here. Hooks sit on the network itself, so whoever runs it holds the model's lock: threads that share a
+model take turns, and none sees the edits of another.
 """
 
 from __future__ import annotations
 
 import abc
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from freud.audio import SAMPLE_RATE
 from freud.errors import FreudError
+from freud.models import edits as _edits
 from freud.models import sites as _sites
+from freud.models.edits import Edit, Window
 from freud.models.sites import Site
 
 Write = Callable[[Tensor], Tensor]
@@ -137,6 +142,9 @@ class AudioModel(abc.ABC):
 
     _taps: dict[str, Tap | PatternTap]
 
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # held while the network runs or hooks are on it
+
     @abc.abstractmethod
     def log_mel(self, samples: Sequence[np.ndarray]) -> Tensor:
         """The model's input for windows of 16 kHz mono audio, padded with zeros: [B, n_mels, mel frames]."""
@@ -154,8 +162,15 @@ class AudioModel(abc.ABC):
         task: str = "transcribe",
         max_new_tokens: int | None = None,
         num_beams: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+        edits: Sequence[Edit] = (),
+        substitute: bool = False,
+        pad_frames: bool = False,
     ) -> Transcript:
-        """What is said in a clip, decoded greedily (temperature 0) window by window.
+        """What is said in a clip, decoded greedily unless told otherwise, window by window.
+
+        `freud.edit` says more of the effect of edits.
 
         Args:
             audio: a file, or an array of 16 kHz mono samples.
@@ -163,11 +178,60 @@ class AudioModel(abc.ABC):
             task: `transcribe`, or `translate` to English.
             max_new_tokens: at most so many tokens a window; by default as many as the decoder can hold.
             num_beams: width of a beam search; 1 is greedy.
+            temperature: draw tokens from probabilities^(1 / temperature); 0 takes the most probable.
+            seed: of the draw.
+            edits: changes to features while the model listens: `[sae[30].scale(-1)]`.
+            substitute: with edits of latents, replace activations by the bare reconstruction.
+            pad_frames: edit the padding behind the clip as well.
 
         Raises:
-            UnknownNameError: the model does not know the language or the task.
+            UnknownNameError: the model does not know the language or the task, or a feature that is edited.
             FreudError: the model has no decoder or no vocabulary, or the audio cannot be read.
         """
+
+    def run_variants(self, mel: Tensor, variants: Sequence[Mapping[str, Write]]) -> list[Tensor]:
+        """`run` under each of several sets of writes at encoder sites, without gradients.
+
+        Each output is bit for bit what `run` gives under those writes alone. What comes before the first site written
+        is computed once, where the family knows how.
+
+        Args:
+            mel: [B, n_mels, mel frames].
+            variants: for each, functions by site, as `hooked` takes them; an empty one is the model as it is.
+        """
+        outputs = []
+        for variant in variants:
+            with torch.inference_mode(), self.hooked(write=variant):
+                outputs.append(self.run(mel))
+        return outputs
+
+    @contextlib.contextmanager
+    def edited(
+        self,
+        edits: Sequence[Edit],
+        *,
+        samples: int | Sequence[int] | None = None,
+        substitute: bool = False,
+        pad_frames: bool = False,
+    ) -> Iterator[None]:
+        """Apply edits to any forward pass inside the block; they are gone after it, also after an exception.
+
+        Args:
+            edits: one or many.
+            samples: how many samples at 16 kHz each window given to the model holds, to leave the padding behind
+                them alone; one number for all, or one a row. Left out, every frame counts as sound.
+            substitute: replace activations by the bare reconstruction of the edited latents.
+            pad_frames: edit padding as well.
+
+        Raises:
+            FreudError: an edit does not fit the model, or two contradict each other.
+        """
+        counts = [samples] if isinstance(samples, int) else samples or [self.window_samples]
+        _edits.check(edits, self, max(counts) / SAMPLE_RATE)
+        windows = [Window(0, count) for count in counts]
+        write = _edits.writes(edits, self, windows, substitute=substitute, pad_frames=pad_frames)
+        with self.hooked(write=write):
+            yield
 
     def select(self, patterns: Sequence[str]) -> list[Site]:
         """The sites that match names, aliases or globs, in data-flow order; see `sites.select`."""
@@ -187,6 +251,8 @@ class AudioModel(abc.ABC):
         self, read: Sequence[str | Site] = (), write: Mapping[str, Write] | None = None, *, stop: bool = False
     ) -> Iterator[dict[str, Tensor]]:
         """Read and write sites in whatever the model runs inside the block; every hook is gone after it.
+
+        The block holds the model's lock: another thread's passes wait for its end.
 
         Args:
             read: sites to keep. Each time one is computed the yielded dict gets it, as the rest of the model
@@ -215,13 +281,14 @@ class AudioModel(abc.ABC):
             return keep
 
         handles: list[RemovableHandle] = []
+        self.lock.acquire()
         try:
             for site, function in writes.items():  # before the reads, which so see what was written
                 tap = self._taps[site.name]
                 if isinstance(tap, PatternTap):
                     heads = site.name.removesuffix("pattern") + "heads"
                     raise FreudError(f"site {site.name} is read-only; write {heads} instead")
-                handles += tap.write(_same_shape(site, function))
+                handles += tap.write(same_shape(site, function))
             for name in dict.fromkeys(site.name for site in wanted):
                 handles += self._taps[name].read(keeper(name))
             yield captured
@@ -231,6 +298,7 @@ class AudioModel(abc.ABC):
         finally:
             for handle in handles:
                 handle.remove()
+            self.lock.release()
 
     def activations(
         self, mel: Tensor, sites: Sequence[str | Site], *, tokens: Tensor | None = None
@@ -274,7 +342,9 @@ class AudioModel(abc.ABC):
         }
 
 
-def _same_shape(site: Site, function: Write) -> Write:
+def same_shape(site: Site, function: Write) -> Write:
+    """`function`, with a clear error where its result has another shape, in the dtype of what it was given."""
+
     def checked(activations: Tensor) -> Tensor:
         replacement = function(activations)
         if replacement.shape != activations.shape:

@@ -8,16 +8,19 @@ reconstruction error is kept: x becomes x + (f' - f) W_dec, so an edit that leav
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from freud.audio import SAMPLE_RATE, valid_frames
+from freud.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, valid_frames
 from freud.errors import FreudError, UnknownNameError
 from freud.models.sites import Site
+
+if TYPE_CHECKING:
+    from freud.models.base import AudioModel
 
 Operation = Literal["scale", "set", "add", "ablate", "clamp", "direction"]
 Span = tuple[float, float]
@@ -168,8 +171,8 @@ class Edit:
         return "neurons" if self.sae is None else "latents"
 
     def __str__(self) -> str:
-        what = "direction" if self.feature is None else f"{self.basis[:-1]} {self.feature}"
-        return f"{self.operation} {what} at {self.site}" if self.feature is not None else f"direction at {self.site}"
+        what = "" if self.feature is None else f" {self.basis[:-1]} {self.feature}"
+        return f"{self.operation}{what} at {self.site}"
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON values; of the SAE only that there is one (`basis`), of a vector its norm."""
@@ -195,3 +198,220 @@ def _finite(number: float, name: str) -> float:
     if not math.isfinite(number):
         raise FreudError(f"{name} {number}: expected a finite number")
     return float(number)
+
+
+class Window(NamedTuple):
+    """A stretch of a clip that one row of a batch holds, in samples at 16 kHz; the rest of the row is padding."""
+
+    start: int
+    samples: int
+
+
+class Seen(NamedTuple):
+    """What the edits of a site did to one row, for those who want to know."""
+
+    site: str
+    row: int
+    features: tuple[int, ...]
+    before: Tensor  # [frames, features] as computed
+    after: Tensor  # [frames, features] as left
+    change: Tensor  # [frames] ||x' - x||
+    norm: Tensor  # [frames] ||x||
+
+
+def resolve(edits: Iterable[Edit], segments: Iterable[Any]) -> list[Edit]:
+    """Edits with labels replaced by spans: the intervals that the clip has.
+
+    Args:
+        edits: any.
+        segments: labeled intervals with `tier`, `label`, `start` and `end`, as of `freud.corpus`.
+
+    Raises:
+        UnknownNameError: the clip has no interval with such a label; the message says what it has.
+    """
+    segments = list(segments)
+    resolved = []
+    for edit in edits:
+        if edit.label is None:
+            resolved.append(edit)
+            continue
+        tier, label = edit.label
+        spans = tuple((s.start, s.end) for s in segments if (s.tier, s.label) == (tier, label) and s.start < s.end)
+        if not spans:
+            labels = sorted({s.label for s in segments if s.tier == tier})
+            tiers = sorted({s.tier for s in segments})
+            has = f"tier {tier} has {', '.join(labels)}" if labels else f"it has tiers {', '.join(tiers) or '(none)'}"
+            raise UnknownNameError(f"{edit}: the clip has no {label!r} in {tier!r}; {has}")
+        resolved.append(replace(edit, label=None, spans=spans))
+    return resolved
+
+
+def check(edits: Sequence[Edit], model: AudioModel, seconds: float) -> None:
+    """Refuse edits that do not fit a model, a clip of so many seconds, or each other.
+
+    Raises:
+        UnknownNameError: no such site or feature.
+        FreudError: anything else that is wrong.
+    """
+    for number, edit in enumerate(edits):
+        site = model.site(edit.site)
+        _check_one(edit, site, model, seconds)
+        for other in edits[:number]:
+            if model.site(other.site) == site:
+                _check_pair(other, edit)
+
+
+def _check_one(edit: Edit, site: Site, model: AudioModel, seconds: float) -> None:
+    if not site.writable:
+        heads = site.name.removesuffix("pattern") + "heads"
+        raise FreudError(f"site {site.name} is read-only; edit {heads} instead")
+    if edit.operation == "direction" and (edit.vector is None or edit.vector.shape != (site.width,)):
+        shape = None if edit.vector is None else list(edit.vector.shape)
+        raise FreudError(f"{edit}: its vector has shape {shape}; expected [{site.width}]")
+    if edit.sae is not None:
+        origin = {"site": site.name, "model": model.name, "model_fingerprint": model.fingerprint}
+        edit.sae.check_site(origin, site.width)
+    if edit.operation != "direction":
+        count = site.width if edit.sae is None else edit.sae.d_sae
+        if edit.feature is None or not 0 <= edit.feature < count:
+            raise UnknownNameError(f"feature {edit.feature}: {site.name} has {edit.basis} 0 to {count - 1}")
+    if edit.label is not None:
+        raise FreudError(f"{edit}: a label needs the clip's labeled intervals; give segments, or spans in seconds")
+    if edit.spans is not None:
+        if site.frames_per_second is None:
+            raise FreudError(f"{edit}: a frame of {site.name} is a text token, which has no time; leave out the span")
+        for start, end in edit.spans:
+            if end > seconds + 1 / site.frames_per_second:
+                raise FreudError(f"{edit}: span {start:g} to {end:g} s is outside the clip of {seconds:.2f} s")
+
+
+def _check_pair(first: Edit, second: Edit) -> None:
+    if "direction" in {first.operation, second.operation}:
+        return
+    if first.sae is not second.sae:
+        what = "two SAEs" if first.sae and second.sae else "neurons and latents"
+        raise FreudError(f"{first} and {second}: edit {what} of one site in separate runs, as each undoes the other")
+    if first.feature != second.feature:
+        return
+    whole: tuple[Span, ...] = ((0.0, math.inf),)
+    if any(a < d and c < b for a, b in first.spans or whole for c, d in second.spans or whole):
+        raise FreudError(f"{first} and {second} contradict each other; give one edit, or spans that do not overlap")
+
+
+def writes(
+    edits: Sequence[Edit],
+    model: AudioModel,
+    windows: Sequence[Window],
+    *,
+    substitute: bool = False,
+    pad_frames: bool = False,
+    see: Callable[[Seen], None] | None = None,
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The functions that carry out edits, by site, as `AudioModel.hooked` takes them.
+
+    Args:
+        edits: as `check` has passed them.
+        model: what they are for.
+        windows: what the rows of the batch hold; one for all rows, or one a row.
+        substitute: at sites with edits of latents, x becomes the reconstruction.
+        pad_frames: padding is edited too.
+        see: told about each row, each time a site is computed.
+    """
+    sites: dict[str, list[Edit]] = {}
+    for edit in edits:
+        sites.setdefault(model.site(edit.site).name, []).append(edit)
+    return {
+        name: _SiteEdits(model.site(name), tuple(group), tuple(windows), substitute, pad_frames, see)
+        for name, group in sites.items()
+    }
+
+
+def reconstructions(edits: Sequence[Edit]) -> list[Edit]:
+    """Edits that change no latent, one for each SAE in use; with `substitute` they give the bare reconstruction."""
+    by_site = {edit.site: Edit(edit.site, "scale", 0, edit.sae, value=1.0) for edit in edits if edit.sae}
+    return list(by_site.values())
+
+
+@dataclass(frozen=True)
+class _SiteEdits:
+    """All edits of one site as a function of its activations."""
+
+    site: Site
+    edits: tuple[Edit, ...]
+    windows: tuple[Window, ...]
+    substitute: bool
+    pad_frames: bool
+    see: Callable[[Seen], None] | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x: [B, T, width]."""
+        replaced = x
+        for row in range(len(x)):
+            window = self.windows[row if len(self.windows) > 1 else 0]
+            frames = self._frames(window, x.shape[1])
+            given = x[row, :frames]
+            edited = self._edit(given.to(torch.promote_types(x.dtype, torch.float32)), window, row)
+            if edited is not None:
+                if replaced is x:
+                    replaced = x.clone()
+                replaced[row, :frames] = edited.to(x.dtype)
+        return replaced
+
+    def _frames(self, window: Window, length: int) -> int:
+        """How many frames of a row may be edited."""
+        if self.site.frames_per_second is None or self.pad_frames:
+            return length
+        return min(length, valid_frames(window.samples))
+
+    def _edit(self, x: Tensor, window: Window, row: int) -> Tensor | None:
+        """x: [frames, width] of one row as edited, or None if nothing changes."""
+        sae = next((edit.sae for edit in self.edits if edit.sae), None)
+        features = tuple(dict.fromkeys(edit.feature for edit in self.edits if edit.feature is not None))
+        latents = x if sae is None else sae.encode(x)  # [frames, neurons or latents]
+        before = latents[:, list(features)]
+        after = before.clone()
+        for edit in self.edits:
+            if edit.feature is not None:
+                column = features.index(edit.feature)
+                when = self._when(edit, window, before[:, column])
+                after[when, column] = _operate(edit, before[when, column])
+        moved = (after != before).any(1)
+        result = x
+        if sae is not None and self.substitute:
+            result = sae.decode(latents.index_copy(1, torch.tensor(features, device=x.device), after)).to(x)
+        elif sae is not None and bool(moved.any()):
+            result = x.clone()
+            result[moved] += (after - before)[moved] @ sae.W_dec[list(features)].to(x)
+        elif sae is None and bool(moved.any()):
+            result = x.index_copy(1, torch.tensor(features, device=x.device), after)
+        for edit in self.edits:
+            if edit.vector is not None:
+                when = self._when(edit, window, x[:, 0])
+                result = result + when[:, None] * edit.value * edit.vector.to(x)
+        if self.see is not None:
+            change = (result - x).norm(dim=1)
+            self.see(Seen(self.site.name, row, features, before, after, change, x.norm(dim=1)))
+        return None if result is x else result
+
+    def _when(self, edit: Edit, window: Window, value: Tensor) -> Tensor:
+        """The frames [frames] bool that an edit is for; `value` is the feature's own."""
+        when = torch.ones_like(value, dtype=torch.bool)
+        if edit.spans is not None:
+            middle = (torch.arange(len(value), device=value.device) + 0.5) * SAMPLES_PER_FRAME + window.start
+            times = middle.double() / SAMPLE_RATE
+            inside = torch.zeros_like(when)
+            for start, end in edit.spans:
+                inside |= (times >= start) & (times < end)
+            when = inside
+        return when if edit.above is None else when & (value > edit.above)
+
+
+def _operate(edit: Edit, value: Tensor) -> Tensor:
+    """What becomes of a feature's values."""
+    if edit.operation == "scale":
+        return value * edit.value
+    if edit.operation == "add":
+        return value + edit.value
+    if edit.operation == "clamp":
+        return value.clamp(edit.min, edit.max)
+    return torch.full_like(value, edit.value if edit.operation == "set" else 0.0)

@@ -1,4 +1,4 @@
-"""Whisper, on transformers' network: which module is which site, the forward pass, and transcription.
+"""Whisper: which module is which site, the forward pass, and transcription.
 
 `query`, `key` and `value` are the projections' outputs before any scaling, which is what openai-whisper's
 modules of those names return (it then scales both query and key by d_head^-1/4, transformers the query by
@@ -8,9 +8,10 @@ d_head^-1/2).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,13 @@ from torch import Tensor
 
 from freud.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
 from freud.errors import FreudError
-from freud.models.base import AudioModel, PatternTap, Tap, Transcript
+from freud.models import whisper_tokens
+from freud.models.base import AudioModel, PatternTap, Tap, Transcript, Write, same_shape
 from freud.models.checkpoints import Checkpoint, fingerprint
+from freud.models.edits import Edit
 from freud.models.sites import Site
-
-if TYPE_CHECKING:
-    from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+from freud.models.whisper_layers import Decoder, Encoder, Whisper
+from freud.models.whisper_tokens import Steering
 
 ENCODER_RATE = SAMPLE_RATE / SAMPLES_PER_FRAME  # 50 frames a second
 
@@ -32,37 +34,34 @@ class WhisperModel(AudioModel):
     """A Whisper encoder, with its decoder where the checkpoint has one."""
 
     def __init__(
-        self,
-        name: str,
-        fingerprint: str,
-        encoder: Any,
-        network: WhisperForConditionalGeneration | None,
-        checkpoint: Checkpoint,
+        self, name: str, fingerprint: str, network: Whisper, config: dict[str, Any], checkpoint: Checkpoint
     ) -> None:
-        config = encoder.config
+        super().__init__()
         self.name = name
         self.fingerprint = fingerprint
-        self.encoder = encoder
         self.network = network
+        self.encoder: Encoder = network.encoder
+        self.config = config
         self.checkpoint = checkpoint
-        self.frames_per_window = config.max_source_positions
+        self.frames_per_window = config["max_source_positions"]
         self.window_samples = self.frames_per_window * SAMPLES_PER_FRAME
-        self.n_mels = config.num_mel_bins
-        self.can_transcribe = network is not None
-        weight = next(encoder.parameters())
+        self.n_mels = config["num_mel_bins"]
+        self.can_transcribe = network.decoder is not None
+        weight = next(network.parameters())
         self.device, self.dtype = weight.device, weight.dtype
-        self.parameters = sum(p.numel() for p in (network or encoder).parameters())
+        self.parameters = sum(p.numel() for p in network.parameters())
         self.sites, self._taps = {}, {}
-        self._add_stack("encoder", encoder)
-        if network is not None:
-            self._add_stack("decoder", network.model.decoder)
+        self._add_stack("encoder", network.encoder)
+        if network.decoder is not None:
+            self._add_stack("decoder", network.decoder)
 
-    def _add_stack(self, half: str, stack: Any) -> None:
+    def _add_stack(self, half: str, stack: Encoder | Decoder) -> None:
         """Name the sites of the encoder or decoder, in the order in which they are computed."""
         rate = ENCODER_RATE if half == "encoder" else None
         path = f"model.{half}.layers"
         first = 0 if half == "encoder" else len(self.encoder.layers) + 1  # the decoder's blocks come after ln_post
-        for number, layer in enumerate(stack.layers):
+        layers: Any = stack.layers
+        for number, layer in enumerate(layers):
             depth, block, alias = first + number, f"{half}.blocks.{number}", f"{path}.{number}"
             self._add_attention(
                 f"{block}.attn", f"{alias}.self_attn", layer.self_attn, half == "decoder", rate, rate, depth
@@ -90,7 +89,7 @@ class WhisperModel(AudioModel):
             self._add(block, alias, Tap(layer), layer.fc2.out_features, rate, depth)
         norm = "encoder.ln_post" if half == "encoder" else "decoder.ln"
         tap = Tap(stack.layer_norm)
-        self._add(norm, f"model.{half}.layer_norm", tap, stack.config.d_model, rate, first + len(stack.layers))
+        self._add(norm, f"model.{half}.layer_norm", tap, self.config["d_model"], rate, first + len(layers))
 
     def _add_attention(
         self,
@@ -158,21 +157,40 @@ class WhisperModel(AudioModel):
             )
         if tokens is not None:
             tokens = self._check_tokens(tokens, len(mel))
-        encoded: Tensor = self.encoder(mel.to(self.device, self.dtype)).last_hidden_state
-        if tokens is None:
-            return encoded
-        decoder: Any = self._whole("decode").model.decoder
-        return decoder(input_ids=tokens, encoder_hidden_states=encoded, use_cache=False).last_hidden_state
+        with self.lock:
+            encoded: Tensor = self.encoder(mel.to(self.device, self.dtype))
+            return encoded if tokens is None else self._decoder("decode")(tokens, encoded)
+
+    def run_variants(self, mel: Tensor, variants: Sequence[Mapping[str, Write]]) -> list[Tensor]:
+        if not variants:
+            return []
+        writes = [{self.site(name): write for name, write in variant.items()} for variant in variants]
+        # A site inside block n needs all of block n again; the residual stream after it does not.
+        first = min(
+            (site.depth + site.residual for variant in writes for site in variant), default=len(self.encoder.layers)
+        )
+        boundary = f"encoder.blocks.{first - 1}"
+        outputs = []
+        with torch.inference_mode(), self.lock:
+            x = self.encoder.stem(mel.to(self.device, self.dtype))
+            for layer in self.encoder.layers[:first]:
+                x = layer(x)
+            for variant in writes:
+                after = {site.name: write for site, write in variant.items() if site.name != boundary}
+                here = [same_shape(site, write) for site, write in variant.items() if site.name == boundary]
+                with self.hooked(write=after):
+                    outputs.append(self.encoder.after(here[0](x) if here else x, first))
+        return outputs
 
     def _check_tokens(self, tokens: Tensor, batch: int) -> Tensor:
-        config: Any = self.encoder.config
-        if tokens.ndim != 2 or len(tokens) != batch or not 0 < tokens.shape[1] <= config.max_target_positions:
+        self._decoder("decode")
+        longest, vocabulary = self.config["max_target_positions"], self.config["vocab_size"]
+        if tokens.ndim != 2 or len(tokens) != batch or not 0 < tokens.shape[1] <= longest:
             raise FreudError(
-                f"tokens must be [{batch}, 1 to {config.max_target_positions}], one row for each mel,"
-                f" not {list(tokens.shape)}"
+                f"tokens must be [{batch}, 1 to {longest}], one row for each mel, not {list(tokens.shape)}"
             )
-        if tokens.is_floating_point() or tokens.min() < 0 or tokens.max() >= config.vocab_size:
-            raise FreudError(f"tokens must be whole numbers from 0 to {config.vocab_size - 1}")
+        if tokens.is_floating_point() or tokens.min() < 0 or tokens.max() >= vocabulary:
+            raise FreudError(f"tokens must be whole numbers from 0 to {vocabulary - 1}")
         return tokens.to(self.device)
 
     @torch.inference_mode()
@@ -186,15 +204,36 @@ class WhisperModel(AudioModel):
         Raises:
             FreudError: the model has no decoder, or a shape is wrong.
         """
-        network: Any = self._whole("decode")
-        return network.proj_out(self.run(mel, tokens))
+        return self._decoder("decode").logits(self.run(mel, tokens))
 
-    def _whole(self, verb: str) -> WhisperForConditionalGeneration:
-        if self.network is None:
+    def _decoder(self, verb: str) -> Decoder:
+        if self.network.decoder is None:
             raise FreudError(
                 f"{self.name} has only an encoder and cannot {verb}; load a whole checkpoint, such as tiny"
             )
-        return self.network
+        return self.network.decoder
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder of a model that can transcribe.
+
+        Raises:
+            FreudError: it cannot.
+        """
+        decoder = self._decoder("transcribe")
+        if self.random_weights:
+            raise FreudError(f"{self.name} has random weights in this build and cannot transcribe; load tiny")
+        return decoder
+
+    @cached_property
+    def steering(self) -> Steering:
+        """The token ids that steer decoding."""
+        return whisper_tokens.steering(self.checkpoint)
+
+    @cached_property
+    def text(self) -> Callable[[Sequence[int]], str]:
+        """From token ids to text."""
+        return whisper_tokens.text_decoder(self.checkpoint)
 
     def transcribe(
         self,
@@ -204,13 +243,18 @@ class WhisperModel(AudioModel):
         task: str = "transcribe",
         max_new_tokens: int | None = None,
         num_beams: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+        edits: Sequence[Edit] = (),
+        substitute: bool = False,
+        pad_frames: bool = False,
     ) -> Transcript:
+        from freud.models.whisper_decoding import Search
         from freud.models.whisper_text import transcribe
 
-        self._whole("transcribe")
-        if self.random_weights:
-            raise FreudError(f"{self.name} has random weights in this build and cannot transcribe; load tiny")
-        return transcribe(self, audio, language, task, max_new_tokens, num_beams)
+        _ = self.decoder  # before anything is read
+        search = Search(max_new_tokens, num_beams, temperature, seed)
+        return transcribe(self, audio, language, task, search, edits, substitute, pad_frames)
 
 
 def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.dtype) -> WhisperModel:
@@ -218,11 +262,11 @@ def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.
     from freud.models import whisper_network
 
     config = whisper_network.checked_config(checkpoint)
-    encoder, network = whisper_network.empty_network(config)
-    weights = whisper_network.checked_weights(checkpoint, encoder, network)
-    whisper_network.fill(encoder, network, weights, device, dtype)
+    network = whisper_network.empty_network(config)
+    weights = whisper_network.checked_weights(checkpoint, network)
+    whisper_network.fill(network, weights, device, dtype)
     words = dataclasses.replace(checkpoint, weights={})  # not to hold the weights twice
-    return WhisperModel(name, fingerprint(config, weights), encoder, network, words)
+    return WhisperModel(name, fingerprint(config, weights), network, config, words)
 
 
 def random_nano(device: torch.device, dtype: torch.dtype) -> WhisperModel:

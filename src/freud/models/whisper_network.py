@@ -1,4 +1,4 @@
-"""Builds transformers' Whisper from a checkpoint's numbers, after checking every one of them.
+"""Builds the network from a checkpoint's numbers, after checking every one of them.
 
 Weights go straight into an empty network, so nothing is ever left at a random start: a tensor that is missing
 or has the wrong shape is an error that names it.
@@ -6,18 +6,14 @@ or has the wrong shape is an error that names it.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from freud.errors import DamagedFileError
 from freud.models.checkpoints import Checkpoint
-
-if TYPE_CHECKING:
-    from transformers.models.whisper.modeling_whisper import WhisperForConditionalGeneration
+from freud.models.whisper_layers import ACTIVATIONS, Whisper
 
 _ENCODER = (
     "d_model",
@@ -71,32 +67,24 @@ def checked_config(checkpoint: Checkpoint) -> dict[str, Any]:
         if found != layers:  # before a network of that size is built
             raise _damaged(checkpoint, f"it has the weights of {found} {half} blocks; its configuration says {layers}")
     config["activation_function"] = checkpoint.config.get("activation_function", "gelu")
-    if config["activation_function"] not in {"gelu", "gelu_new", "relu", "silu"}:
+    if config["activation_function"] not in ACTIVATIONS:
         raise _damaged(checkpoint, f"unknown activation_function {str(config['activation_function'])[:40]!r}")
     return config
 
 
-def empty_network(config: dict[str, Any]) -> tuple[nn.Module, WhisperForConditionalGeneration | None]:
-    """The encoder, and the whole network around it if `config` has a decoder, without storage for weights."""
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder, WhisperForConditionalGeneration
-
+def empty_network(config: dict[str, Any]) -> Whisper:
+    """The network, with a decoder if `config` has one, without storage for weights."""
     with torch.device("meta"):
-        if "vocab_size" not in config:
-            return WhisperEncoder(_config(config)), None
-        network = WhisperForConditionalGeneration(_config(config))
-        return network.model.encoder, network
+        return Whisper(config)
 
 
-def checked_weights(
-    checkpoint: Checkpoint, encoder: nn.Module, network: WhisperForConditionalGeneration | None
-) -> dict[str, Tensor]:
+def checked_weights(checkpoint: Checkpoint, network: Whisper) -> dict[str, Tensor]:
     """The weights that the network needs and no others, by name; the output projection is not one of its own.
 
     Raises:
         DamagedFileError: one is missing, has the wrong shape, or is not made of floating-point numbers.
     """
-    halves = {"encoder": encoder} if network is None else {"encoder": encoder, "decoder": network.model.decoder}
-    shapes = {f"{half}.{name}": w.shape for half, part in halves.items() for name, w in part.state_dict().items()}
+    shapes = {name: weight.shape for name, weight in network.state_dict().items()}
     if missing := [name for name in shapes if name not in checkpoint.weights]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise _damaged(checkpoint, f"it lacks the weights {missing[0]}{more}")
@@ -109,53 +97,18 @@ def checked_weights(
     return {name: checkpoint.weights[name] for name in shapes}
 
 
-def fill(
-    encoder: nn.Module,
-    network: WhisperForConditionalGeneration | None,
-    weights: dict[str, Tensor],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> None:
+def fill(network: Whisper, weights: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
     """Put the weights into an empty network, on the device and in the dtype, ready for inference."""
-    weights = {name: tensor.to(device, dtype) for name, tensor in weights.items()}
-    if network is None:
-        encoder.load_state_dict({name.removeprefix("encoder."): w for name, w in weights.items()}, assign=True)
-    else:
-        network.model.load_state_dict(weights, assign=True)
-        network.proj_out.weight = network.model.decoder.embed_tokens.weight
-    (network or encoder).requires_grad_(False).eval()
+    network.load_state_dict({name: tensor.to(device, dtype) for name, tensor in weights.items()}, assign=True)
+    network.requires_grad_(False).eval()
 
 
 def random_checkpoint() -> Checkpoint:
     """A checkpoint of the `NANO` shape with random weights, the same on every call."""
-    from transformers.models.whisper.modeling_whisper import WhisperModel
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        weights = WhisperModel(_config(NANO)).state_dict()
+        weights = Whisper({**NANO, "activation_function": "gelu"}).state_dict()
     return Checkpoint("nano", dict(NANO), weights)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings from transformers inside the block; they are written for those who program against it."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def _config(numbers: dict[str, Any]) -> Any:
-    """Transformers' configuration. Only known entries reach it: some others make it download code."""
-    from transformers.models.whisper.configuration_whisper import WhisperConfig
-
-    ours: dict[str, Any] = {"attn_implementation": "sdpa", "decoder_start_token_id": 0}
-    ours |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"))  # `whisper_tokens` has them
-    return WhisperConfig(**{name: value for name, value in numbers.items() if name != "model_type"}, **ours)
 
 
 def _has_decoder(checkpoint: Checkpoint) -> bool:

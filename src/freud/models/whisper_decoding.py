@@ -1,0 +1,207 @@
+"""From encoder frames to tokens: greedy, sampled or by beams, many rows as one batch with cached keys and values.
+
+Rows are decoded side by side and never look at each other. Greedy decoding gives the tokens of openai-whisper and of
+transformers' generate (`tests/models/test_models_transcribe.py`). With a temperature every row draws with the same
+random numbers, so that rows differ only by what they hear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from freud.errors import FreudError
+from freud.models.whisper_layers import Cache, Decoder
+from freud.models.whisper_tokens import Steering
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to look for the most probable text.
+
+    Attributes:
+        max_new_tokens: at most so many tokens; None for as many as the decoder can hold.
+        num_beams: width of a beam search; 1 takes the most probable token each time.
+        temperature: draw from probabilities^(1 / temperature) instead; 0 is deterministic.
+        seed: of the draw.
+    """
+
+    max_new_tokens: int | None = None
+    num_beams: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise FreudError(f"max_new_tokens {self.max_new_tokens}: expected at least 1")
+        if self.num_beams < 1:
+            raise FreudError(f"num_beams {self.num_beams}: expected at least 1")
+        if not 0 <= self.temperature <= 10:  # also false for NaN
+            raise FreudError(f"temperature {self.temperature}: expected a number from 0 to 10")
+        if self.temperature and self.num_beams > 1:
+            raise FreudError("give a temperature or several beams, not both")
+
+
+GREEDY = Search()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Tokens of one row, without prompt and end, and whether the end was found before the limit."""
+
+    tokens: tuple[int, ...]
+    ended: bool
+
+
+@torch.inference_mode()
+def decode(
+    decoder: Decoder,
+    encoded: Tensor,
+    prompt: Sequence[int],
+    steering: Steering,
+    search: Search = GREEDY,
+    cache: Cache | None = None,
+) -> list[Decoded]:
+    """The text of each row.
+
+    Args:
+        decoder: the decoder.
+        encoded: [B, T, width], the encoder's output.
+        prompt: tokens that every row starts with.
+        steering: which tokens end a text or never occur in one.
+        search: greedy if not given.
+        cache: an empty one to fill; its `cross` part is then of use to `score`.
+    """
+    limit = steering.max_length - 1
+    if search.max_new_tokens is not None:
+        limit = min(limit, search.max_new_tokens)
+    limit = min(limit, decoder.embed_positions.num_embeddings - len(prompt))
+    cache = cache if cache is not None else Cache()
+    if search.num_beams > 1:
+        return _beams(decoder, encoded, prompt, steering, search.num_beams, limit, cache)
+    return _one_by_one(decoder, encoded, prompt, steering, search, limit, cache)
+
+
+def _one_by_one(
+    decoder: Decoder,
+    encoded: Tensor,
+    prompt: Sequence[int],
+    steering: Steering,
+    search: Search,
+    limit: int,
+    cache: Cache,
+) -> list[Decoded]:
+    rows, device = len(encoded), encoded.device
+    generator = torch.Generator().manual_seed(search.seed)
+    latest = torch.tensor(prompt, device=device).expand(rows, -1)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+    chosen: list[Tensor] = []
+    while len(chosen) < limit and not bool(ended.all()):
+        scores = _scores(decoder, latest, encoded, cache, steering, first=not chosen)
+        if search.temperature:  # Gumbel-max: the largest of log p / t + g is a draw from p^(1/t)
+            gumbel = -torch.empty(scores.shape[-1]).exponential_(generator=generator).log()
+            scores = scores / search.temperature + gumbel.to(device)
+        following = scores.argmax(-1).masked_fill(ended, steering.end)
+        ended |= following == steering.end
+        chosen.append(following)
+        latest = following[:, None]
+    found = torch.stack(chosen, 1).tolist() if chosen else [[] for _ in range(rows)]
+    return [_until_end(row, steering.end) for row in found]
+
+
+def _beams(
+    decoder: Decoder,
+    encoded: Tensor,
+    prompt: Sequence[int],
+    steering: Steering,
+    beams: int,
+    limit: int,
+    cache: Cache,
+) -> list[Decoded]:
+    """Beam search that ranks finished texts by mean log-probability a token, and stops when no running one can win."""
+    rows, device, end = len(encoded), encoded.device, steering.end
+    latest = torch.tensor(prompt, device=device).expand(rows * beams, -1)
+    totals = torch.full((rows, beams), -torch.inf, device=device)
+    totals[:, 0] = 0.0  # all beams are the same yet
+    texts: list[list[list[int]]] = [[[] for _ in range(beams)] for _ in range(rows)]
+    finished: list[list[tuple[float, list[int]]]] = [[] for _ in range(rows)]
+    done = [False] * rows
+    for length in range(1, limit + 1):
+        raw = decoder.logits(decoder(latest, encoded, cache)[:, -1]).float().log_softmax(-1)
+        scores = _suppressed(raw, steering, first=length == 1).unflatten(0, (rows, beams)) + totals[..., None]
+        vocabulary = scores.shape[-1]
+        best, flat = scores.flatten(1).topk(2 * beams)
+        parents, tokens = (flat // vocabulary).tolist(), (flat % vocabulary).tolist()
+        kept_from: list[int] = []
+        kept_tokens: list[int] = []
+        for row in range(rows):
+            running: list[tuple[float, int, int]] = []
+            values = best[row].tolist()
+            for rank, (value, parent, token) in enumerate(zip(values, parents[row], tokens[row], strict=True)):
+                stops = token == end or length == limit
+                if stops and rank < beams and not done[row] and value > -torch.inf:
+                    finished[row].append((value / length, [*texts[row][parent], token]))
+                if token != end and len(running) < beams:
+                    running.append((value, parent, token))
+            finished[row] = sorted(finished[row], key=lambda item: -item[0])[:beams]
+            full = len(finished[row]) == beams
+            done[row] = done[row] or (full and running[0][0] / length <= finished[row][-1][0])
+            texts[row] = [[*texts[row][parent], token] for _, parent, token in running]
+            totals[row] = torch.tensor([value for value, _, _ in running], device=device)
+            kept_from += [row * beams + parent for _, parent, _ in running]
+            kept_tokens += [token for _, _, token in running]
+        if all(done):
+            break
+        cache.select(torch.tensor(kept_from, device=device))
+        latest = torch.tensor(kept_tokens, device=device)[:, None]
+    return [_until_end(found[0][1] if found else [], end) for found in finished]
+
+
+@torch.inference_mode()
+def score(
+    decoder: Decoder, encoded: Tensor, prompt: Sequence[int], text: Decoded, steering: Steering, cache: Cache
+) -> Tensor:
+    """How probable a given text is to each row: [B, tokens, and one more for the end if it was found] logarithms.
+
+    Args:
+        decoder: the decoder.
+        encoded: [B, T, width].
+        prompt: tokens before the text.
+        text: as from `decode`.
+        steering: as given to `decode`; probabilities are among the tokens that it allows.
+        cache: one that `decode` has filled on the same rows, or an empty one.
+    """
+    wanted = [*text.tokens, *([steering.end] if text.ended else [])]
+    if not wanted:
+        return encoded.new_zeros(len(encoded), 0)
+    given = torch.tensor([*prompt, *wanted[:-1]], device=encoded.device).expand(len(encoded), -1)
+    x = decoder(given, encoded, cache.only_audio())[:, len(prompt) - 1 :]
+    logits = decoder.logits(x).float()  # [B, wanted, vocabulary]
+    logits[:, 0] = _suppressed(logits[:, 0], steering, first=True)
+    logits = _suppressed(logits, steering, first=False).log_softmax(-1)
+    index = torch.tensor(wanted, device=logits.device).expand(len(logits), -1)
+    return logits.gather(-1, index[..., None])[..., 0]
+
+
+def _scores(
+    decoder: Decoder, latest: Tensor, encoded: Tensor, cache: Cache, steering: Steering, *, first: bool
+) -> Tensor:
+    """Logits [rows, vocabulary] of the token that follows, in float32."""
+    logits = decoder.logits(decoder(latest, encoded, cache)[:, -1]).float()
+    return _suppressed(logits, steering, first=first)
+
+
+def _suppressed(scores: Tensor, steering: Steering, *, first: bool) -> Tensor:
+    """Scores [..., vocabulary], -inf at the tokens that never occur (or, with `first`, never begin a text)."""
+    for tokens in (steering.suppress, steering.suppress_first if first else ()):
+        if tokens:
+            scores[..., list(tokens)] = -torch.inf
+    return scores
+
+
+def _until_end(tokens: list[int], end: int) -> Decoded:
+    ended = end in tokens
+    return Decoded(tuple(tokens[: tokens.index(end)] if ended else tokens), ended)
