@@ -5,11 +5,11 @@ wrote, memory-mapped; `StoredFrames` and `ModelFrames` are the two sources that 
 """
 
 from freud.activations.collect import collect
+from freud.activations.live import ModelFrames
 from freud.activations.store import Activations, Pieces, SiteActivations, read
 from freud.activations.stream import (
     Batch,
     FrameSource,
-    ModelFrames,
     Position,
     StoredFrames,
     Stream,

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
-from freud import audio
 from freud.activations.store import SiteActivations
-from freud.corpus import Clip, Corpus
 from freud.errors import FreudError
-
-if TYPE_CHECKING:
-    from freud.models import AudioModel
 
 POOL_BYTES = 128 * 2**20  # of float32 frames
 RUN = 128  # consecutive frames read together: 2.5 s of one clip
@@ -111,7 +106,7 @@ class StoredFrames:
         return self._pools
 
     def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
-        chosen = self.runs[_deal(len(self.runs), self._pools, seed, epoch, number)]
+        chosen = self.runs[deal(len(self.runs), self._pools, seed, epoch, number)]
         frames = torch.empty(int(chosen[:, 2].sum()), self.width)
         at = 0
         for shard in np.unique(chosen[:, 0]):
@@ -130,91 +125,10 @@ class StoredFrames:
                 yield torch.cat([rows[first : first + count] for _, first, count in block]).float()
 
 
-def _deal(count: int, pools: int, seed: int, epoch: int, number: int) -> np.ndarray:
+def deal(count: int, pools: int, seed: int, epoch: int, number: int) -> np.ndarray:
     """Which of `count` things are in pool `number` of an epoch, ascending. Pools differ by one in size, at most."""
     order = np.random.default_rng([seed, epoch]).permutation(count)
     return np.sort(order[number * count // pools : (number + 1) * count // pools])
-
-
-class ModelFrames:
-    """Frames of one site straight from the model: nothing is stored, and every epoch runs the model again."""
-
-    def __init__(
-        self,
-        model: AudioModel,
-        corpus: Corpus,
-        site: str,
-        clips: Sequence[str] | None = None,
-        batch_size: int = 8,
-    ) -> None:
-        (self.site,) = model.select([site])
-        self.model = model
-        self.corpus = corpus
-        self.batch_size = batch_size
-        self.width = self.site.width
-        self.origin = {
-            "model": model.name,
-            "model_fingerprint": model.fingerprint,
-            "random_weights": model.random_weights,
-            "site": self.site.name,
-        }
-        self.fingerprint = corpus.fingerprint
-        seconds = model.window_samples / audio.SAMPLE_RATE
-        wanted = None if clips is None else set(clips)
-        self.windows = [
-            (clip, start * seconds)
-            for clip in corpus
-            if wanted is None or clip.id in wanted
-            for start in range(max(1, int(np.ceil(clip.duration / seconds - 1e-6))))
-        ]
-        if not self.windows:
-            raise FreudError(f"{corpus.root}: no frames of the clips asked for")
-        self.clips = list(dict.fromkeys(clip.id for clip, _ in self.windows))
-        self._pools = -(-len(self.windows) // max(1, POOL_BYTES // (4 * self.width * model.frames_per_window)))
-        self.frames = sum(  # by the length each file claims
-            audio.valid_frames(round(min(seconds, clip.duration - start) * audio.SAMPLE_RATE))
-            for clip, start in self.windows
-        )
-        self.problems: dict[str, str] = {}
-
-    def only(self, clips: Sequence[str]) -> ModelFrames:
-        return ModelFrames(self.model, self.corpus, self.site.name, clips, self.batch_size)
-
-    def pools(self) -> int:
-        return self._pools
-
-    def pool(self, seed: int, epoch: int, number: int) -> torch.Tensor:
-        windows = [self.windows[i] for i in _deal(len(self.windows), self._pools, seed, epoch, number)]
-        frames = torch.empty(len(windows) * self.model.frames_per_window, self.width)
-        at = 0
-        for block in self._frames(windows):
-            frames[at : at + len(block)] = block
-            at += len(block)
-        return frames[:at]
-
-    def ordered(self) -> Iterator[torch.Tensor]:
-        return self._frames(self.windows)
-
-    def _frames(self, windows: list[tuple[Clip, float]]) -> Iterator[torch.Tensor]:
-        """Valid frames of the windows that can be read, a batch at a time; what cannot be read goes to `problems`."""
-        seconds = self.model.window_samples / audio.SAMPLE_RATE
-        for first in range(0, len(windows), self.batch_size):
-            samples = []
-            for clip, start in windows[first : first + self.batch_size]:
-                try:
-                    part = audio.load(
-                        self.corpus.audio_path(clip), clip.offset + start, min(seconds, clip.duration - start)
-                    )
-                except FreudError as error:
-                    self.problems[clip.name] = str(error)
-                else:
-                    samples.append(part[: self.model.window_samples])  # resampling may add one
-            if not samples:
-                continue
-            frames = self.model.activations(self.model.log_mel(samples), [self.site])[self.site.name]
-            yield torch.cat(
-                [frames[i, : audio.valid_frames(len(s))].to("cpu", torch.float32) for i, s in enumerate(samples)]
-            )
 
 
 class Position(NamedTuple):
@@ -237,14 +151,32 @@ class Stream:
 
     The last frames of a pool that do not fill a batch are left out; other ones are, in the next epoch. A pool smaller
     than a batch is one batch.
+
+    Attributes:
+        largest_norm: frames with a greater norm are left out.
     """
 
-    def __init__(self, source: FrameSource, batch_size: int, *, seed: int) -> None:
+    def __init__(self, source: FrameSource, batch_size: int, *, seed: int, largest_norm: float = float("inf")) -> None:
         if batch_size < 1:
             raise FreudError(f"batch_size {batch_size}: expected at least 1")
         self.source = source
         self.batch_size = batch_size
         self.seed = seed
+        self.largest_norm = largest_norm
+        self._sampled: tuple[int, torch.Tensor] | None = None
+
+    def sample(self, count: int) -> torch.Tensor:
+        """About `count` frames [<= 2 count, width] of the first pool, which a stream from the start then has at hand.
+
+        Raises:
+            FreudError: none of the clips can be read.
+        """
+        for number in range(self.source.pools()):
+            pool = self.source.pool(self.seed, 0, number)
+            if len(pool):
+                self._sampled = number, pool
+                return pool[:: max(1, len(pool) // count)].clone()
+        raise self._unreadable()
 
     def from_position(self, position: Position | Sequence[int] = Position()) -> Iterator[Batch]:  # noqa: B008
         """Batches from `position` on, for ever."""
@@ -252,7 +184,7 @@ class Stream:
         pools = self.source.pools()
         empty = 0  # pools in a row: clips straight from files may all turn out unreadable
         while empty < pools:
-            frames = self.source.pool(self.seed, epoch, pool)
+            frames = self._pool(epoch, pool)
             order = torch.from_numpy(np.random.default_rng([self.seed, epoch, pool]).permutation(len(frames)))
             empty = 0 if len(frames) else empty + 1
             size = min(self.batch_size, max(1, len(frames)))
@@ -265,4 +197,18 @@ class Stream:
                 )
             epoch, pool, batch = following
             del frames  # before the next pool: two would double the memory
-        raise FreudError(f"{self.source.origin['site']}: none of the {len(self.source.clips)} clips can be read")
+        raise self._unreadable()
+
+    def _pool(self, epoch: int, number: int) -> torch.Tensor:
+        sampled, self._sampled = self._sampled, None
+        if sampled is not None and (epoch, number) == (0, sampled[0]):
+            frames = sampled[1]
+        else:
+            del sampled
+            frames = self.source.pool(self.seed, epoch, number)
+        if self.largest_norm == float("inf"):
+            return frames
+        return frames[~(frames.norm(dim=1) > self.largest_norm)]  # NaN stays, for the training to find
+
+    def _unreadable(self) -> FreudError:
+        return FreudError(f"{self.source.origin['site']}: none of the {len(self.source.clips)} clips can be read")
