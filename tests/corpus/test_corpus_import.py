@@ -82,7 +82,7 @@ def test_unknown_names_say_what_exists(tree):
         opened.segments("zzz")
     with pytest.raises(UnknownNameError, match="no tier 'phones': there are words"):
         opened.segments(opened.clips[2].id, "phones")
-    with pytest.raises(UnknownNameError, match="no layout 'x': there are auto, csv, audioset"):
+    with pytest.raises(UnknownNameError, match="no layout 'x': there are auto, csv, kaldi"):
         corpus.import_corpus(tree, tree.parent / "out", layout="x")
     assert not (tree.parent / "out").exists()
 
@@ -223,7 +223,7 @@ def test_what_is_not_there(tmp_path):
     with pytest.raises(FreudError, match="nowhere: no such file or folder"):
         corpus.read(tmp_path / "nowhere")
     text(tmp_path / "a.txt", "hello")
-    with pytest.raises(FreudError, match=r"a\.txt: expected a folder, an audio file or a \.csv or \.tsv table"):
+    with pytest.raises(FreudError, match=r"a\.txt: expected a folder, an audio file or a \.csv or \.tsv table, or"):
         corpus.read(tmp_path / "a.txt")
 
 

@@ -8,15 +8,37 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from freud.corpus.layouts import audioset, csv, esc50, folder, librispeech
+from freud.corpus.layouts import (
+    audiofolder,
+    audioset,
+    commonvoice,
+    csv,
+    esc50,
+    folder,
+    fsd50k,
+    kaldi,
+    lhotse,
+    librispeech,
+    ljspeech,
+    musan,
+    speech_commands,
+)
 from freud.corpus.tree import Source
 from freud.errors import FreudError, UnknownNameError
 
-LAYOUTS: dict[str, ModuleType] = {
+LAYOUTS: dict[str, ModuleType] = {  # in the order in which they are tried
     "csv": csv,
+    "kaldi": kaldi,
+    "lhotse": lhotse,
     "audioset": audioset,
     "librispeech": librispeech,
+    "ljspeech": ljspeech,
+    "speech-commands": speech_commands,
     "esc50": esc50,
+    "fsd50k": fsd50k,
+    "musan": musan,
+    "common-voice": commonvoice,
+    "audiofolder": audiofolder,
     "folder": folder,
 }
 
@@ -32,9 +54,8 @@ def choose(source: Source, layout: str) -> str:
         for name, module in LAYOUTS.items():
             if module.matches(source):
                 return name
-        raise FreudError(
-            f"{source.root / (source.file or '')}: expected a folder, an audio file or a .csv or .tsv table"
-        )
+        expected = "expected a folder, an audio file or a .csv or .tsv table, or a manifest of Lhotse"
+        raise FreudError(f"{source.root / (source.file or '')}: {expected}")
     if layout not in LAYOUTS:
         raise UnknownNameError(f"no layout {layout!r}: there are auto, {', '.join(LAYOUTS)}")
     return layout

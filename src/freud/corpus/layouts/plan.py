@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
+import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from freud.corpus.labels import Labels
 from freud.corpus.sidecars import Sidecar
-from freud.corpus.tiers import read_text
+from freud.corpus.tiers import open_text
+from freud.corpus.tiers.lines import ctm_rows
 from freud.errors import FreudError
 
 
@@ -56,20 +58,66 @@ def sex(text: str | None) -> str | None:
     return _SEXES.get(said, said) if said not in {"", "nan", "none", "unknown", "null"} else None
 
 
-def rows(path: Path, required: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def rows(path: Path, required: set[str], quotes: bool = True) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a table with a header, as (line number, column -> text); a .tsv has tabs, the rest commas.
+
+    Args:
+        path: the table.
+        required: columns that it must have.
+        quotes: whether a field may be quoted; if not, quotation marks are part of the text.
 
     Raises:
         FreudError: the file cannot be read, or lacks a column.
     """
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, restval="")
-    missing = required - set(reader.fieldnames or ())
-    if missing:
-        found = ", ".join(reader.fieldnames or ()) or "none"
-        raise FreudError(f"{path}: no column {', '.join(sorted(missing))}; the columns are {found}")
-    try:
-        for row in reader:
-            yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k is not None}
-    except csv.Error as error:
-        raise FreudError(f"{path}: line {reader.line_num}: {error}") from None
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    with open_text(path) as file:
+        reader = csv.DictReader(file, delimiter=delimiter, restval="", quoting=quoting)
+        try:
+            missing = required - set(reader.fieldnames or ())
+            if missing:
+                found = ", ".join(reader.fieldnames or ()) or "none"
+                raise FreudError(f"{path}: no column {', '.join(sorted(missing))}; the columns are {found}")
+            for row in reader:
+                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k is not None}
+        except csv.Error as error:
+            raise FreudError(f"{path}: line {reader.line_num}: {error}") from None
+
+
+def below(root: Path, path: str, line: str) -> str:
+    """A path that a table of a corpus names, below the root of the corpus with forward slashes.
+
+    Raises:
+        FreudError: it leads out of the corpus.
+    """
+    normal = posixpath.normpath(path.replace("\\", "/"))
+    if normal.startswith(("/", "../")) or normal == ".." or (len(normal) > 1 and normal[1] == ":"):
+        raise FreudError(f"{root}: {line}: {path!r} is not a path in the corpus")
+    return normal
+
+
+def resolve(root: Path, path: str) -> Path | None:
+    """Where a path lies that was written relative to the folder in which some recipe once ran.
+
+    Tried are the folder of the table, those above it, and the current one; None if there is no such file in any.
+    """
+    for folder in (root, *root.parents, Path.cwd()):
+        if (found := folder / path).is_file():
+            return Path(os.path.normpath(found))
+    return None
+
+
+def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> Labels | None:
+    """The labels of CTMs over many recordings; one that is malformed is left out and added to `problems`."""
+    labels = Labels()
+    for name in names:
+        try:
+            with open_text(root / name) as file:
+                tier = PurePosixPath(name).stem.rpartition(".")[2].lower()
+                labels.extend(ctm_rows(root / name, file, tier if tier in _TIERS else None))
+        except FreudError as error:
+            problems.append({"path": name, "reason": f"labels skipped: {str(error).removeprefix(f'{root / name}: ')}"})
+    return labels if names else None
+
+
+_TIERS = frozenset({"words", "phones", "phonemes", "letters", "segments"})

@@ -4,7 +4,7 @@
 Malformed input is a `FreudError` that names the file and the line.
 """
 
-from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, read_text
+from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, open_text, read_text
 from freud.corpus.tiers.reading import SUFFIXES, read_labels
 from freud.corpus.tiers.tables import audacity, tier_csv
 from freud.corpus.tiers.textgrid import read_textgrid, textgrid
@@ -15,6 +15,7 @@ __all__ = [
     "Interval",
     "Labeled",
     "audacity",
+    "open_text",
     "read_labels",
     "read_text",
     "read_textgrid",

@@ -5,10 +5,11 @@ Times are seconds from the start of the recording; a point has its start as its 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol, TextIO
 
 from freud.errors import FreudError
 
@@ -66,6 +67,24 @@ def read_text(path: Path) -> str:
             raise FreudError(f"{path}: {size:,} bytes; a label file has at most {LARGEST:,}")
         data = path.read_bytes()
         return data.decode(_encoding(data[:2]))
+    except OSError as error:
+        raise FreudError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
+    except UnicodeDecodeError:
+        raise FreudError(f"{path}: not UTF-8 text; convert it to UTF-8") from None
+
+
+@contextlib.contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """A text file of any size, line by line, as UTF-8, or UTF-16 if it is that; line ends are left as they are.
+
+    Raises:
+        FreudError: it cannot be opened or is in another encoding.
+    """
+    try:
+        with path.open("rb") as start:
+            encoding = _encoding(start.read(2))
+        with path.open(encoding=encoding, newline="") as file:
+            yield file
     except OSError as error:
         raise FreudError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
     except UnicodeDecodeError:
