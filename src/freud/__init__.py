@@ -13,8 +13,9 @@ from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.version import __version__
 
 if TYPE_CHECKING:
-    from freud import activations, audio, corpus, features, models, saes
+    from freud import activations, audio, corpus, evaluation, features, models, saes
     from freud.activations import collect
+    from freud.evaluation import evaluate
     from freud.features import index
     from freud.pipeline import demo, discover, doctor, search
     from freud.saes import train
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 _FUNCTIONS = {
     "collect": "freud.activations",
     "train": "freud.saes",
+    "evaluate": "freud.evaluation",
     "index": "freud.features",
     "search": "freud.pipeline",
     "demo": "freud.pipeline",
     "discover": "freud.pipeline",
     "doctor": "freud.pipeline",
 }
-_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features")
+_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation")
 
 __all__ = [
     "DamagedFileError",
@@ -42,6 +44,8 @@ __all__ = [
     "demo",
     "discover",
     "doctor",
+    "evaluate",
+    "evaluation",
     "features",
     "index",
     "models",

@@ -133,7 +133,8 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"architecture": "gated"}, r'cfg.json: architecture "gated"; expected topk or standard'),
+        ({"architecture": "gated"}, r"sae_weights.safetensors: has no tensor b_gate"),
+        ({"architecture": "transcoder"}, r'cfg.json: architecture "transcoder"; expected one of topk, standard'),
         ({"architecture": None}, r"cfg.json: architecture null; expected"),
         ({"architecture": [1]}, r"cfg.json: architecture \[1\]; expected"),
         ({"k": None}, r"cfg.json: k is None; expected a whole number between 1 and d_sae 20"),
@@ -141,8 +142,11 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
         ({"k": 21}, r"cfg.json: k is 21; expected"),
         ({"k": "5"}, r"cfg.json: k is '5'; expected"),
         ({"k": True}, r"cfg.json: k is True; expected"),
-        ({"normalize_activations": "layer_norm"}, r"cfg.json: normalize_activations is 'layer_norm'; only 'none'"),
-        ({"reshape_activations": "hook_z"}, r"cfg.json: reshape_activations is 'hook_z'; only 'none'"),
+        ({"normalize_activations": "whitening"}, r"cfg.json: normalize_activations is 'whitening'; expected one of none"),
+        ({"normalize_activations": True}, r"normalize_activations is 'expected_average_only_in'; .*fold it"),
+        ({"reshape_activations": "other"}, r"cfg.json: reshape_activations is 'other'; only 'none'"),
+        ({"d_in": 7}, r"cfg.json: d_in is 7, but the tensors have 6"),
+        ({"d_sae": 2**40}, r"cfg.json: d_sae is 1099511627776, but the tensors have 20"),
         ({"metadata": "x"}, r"cfg.json: metadata is 'x'; expected an object"),
     ],
 )

@@ -19,6 +19,8 @@ VERBS = {
     "models": "list models, or the sites of one",
     "collect": "run a model over a corpus and store activations",
     "train": "train a sparse autoencoder on a site",
+    "evaluate": "measure an SAE on held-out clips, and draw a page of it",
+    "sae": "look at an SAE, exchange it with other tools and with the hub",
     "index": "index the neurons of a site, or the latents of an SAE",
     "features": "list features with their statistics, show one, or rank those of a clip",
     "search": "find the clips that drive a feature most",

@@ -6,7 +6,7 @@ it wrote, as an `SAE` that encodes and decodes.
 
 from freud.saes.architecture import Architecture, Training
 from freud.saes.batchtopk import BatchTopK
-from freud.saes.formats import load, save
+from freud.saes.formats import export_sae, import_sae, load, save
 from freud.saes.gated import Gated
 from freud.saes.jumprelu import JumpReLU
 from freud.saes.l1 import L1
@@ -38,6 +38,8 @@ __all__ = [
     "Sparse",
     "TopK",
     "Training",
+    "export_sae",
+    "import_sae",
     "load",
     "read_recipe",
     "reconstruction",

@@ -1,7 +1,9 @@
 """SAELens's layout (version 6 and later): `cfg.json` and `sae_weights.safetensors` (DESIGN.md section 7).
 
 A folder written here loads in SAELens as it is; what an audio model adds (site, model fingerprint, frames a second)
-goes into `metadata`, where SAELens keeps facts about the run.
+goes into `metadata`, where SAELens keeps facts about the run. BatchTopK and Matryoshka SAEs are jumprelu once trained,
+in SAELens as here. Of the kinds SAELens has, those that are no dictionary of one site (transcoders), or keep state
+between frames, are refused.
 """
 
 from __future__ import annotations
@@ -10,20 +12,35 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from freud import artifacts
 from freud.errors import DamagedFileError, FreudError
+from freud.saes.formats import reading
+from freud.saes.formats.sites import canonical
+from freud.saes.gated import GatedSAE
+from freud.saes.jumprelu import JumpReLUSAE
 from freud.saes.l1 import StandardSAE
-from freud.saes.sae import SAE, ShapeError
+from freud.saes.sae import NORMALIZATIONS, SAE, ShapeError
 from freud.saes.topk import TopKSAE
 
 CONFIG = "cfg.json"
 WEIGHTS = "sae_weights.safetensors"
-TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")
 SAELENS_VERSION = "6.0.0"  # the layout's version, which SAELens checks
+TENSORS = {  # in the order in which the classes take them, then those they take by name
+    "topk": ("W_enc", "b_enc", "W_dec", "b_dec"),
+    "standard": ("W_enc", "b_enc", "W_dec", "b_dec"),
+    "jumprelu": ("W_enc", "b_enc", "W_dec", "b_dec", "threshold"),
+    "gated": ("W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"),
+}
+TRAINING = {"batchtopk", "matryoshka_batchtopk"}  # jumprelu with one threshold, while SAELens trains them
+
+
+def found(path: Path) -> bool:
+    """Whether `path` is a folder in this layout."""
+    return (path / CONFIG).is_file() and (path / WEIGHTS).is_file()
 
 
 def save(sae: SAE, folder: Path) -> list[str]:
@@ -35,7 +52,7 @@ def save(sae: SAE, folder: Path) -> list[str]:
         "dtype": str(sae.W_enc.dtype).removeprefix("torch."),
         "device": "cpu",
         "apply_b_dec_to_input": sae.apply_b_dec_to_input,
-        "normalize_activations": "none",
+        "normalize_activations": sae.normalize_activations,
         "reshape_activations": "none",
         **sae.config(),
         "metadata": {
@@ -47,68 +64,117 @@ def save(sae: SAE, folder: Path) -> list[str]:
     }
     artifacts.write_json(folder / CONFIG, config)
     with artifacts.replacing(folder / WEIGHTS) as temporary:
-        save_file({name: tensor.detach().contiguous() for name, tensor in sae.state_dict().items()}, temporary)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in sae.state_dict().items()}, temporary)
     return [CONFIG, WEIGHTS]
 
 
-def load(folder: Path | str) -> SAE:
+def load(folder: Path) -> SAE:
     """Read an SAE in SAELens's layout.
 
     Raises:
         FreudError: no such files, or a kind of SAE that is not supported.
         DamagedFileError: the files cannot be read or do not fit together.
     """
-    folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FreudError(f"{folder}: has no {name}; expected the folder of an SAE in SAELens's layout")
-        if (folder / artifacts.MANIFEST).is_file():  # one of ours, which knows what the files must hold
-            artifacts.read(folder, "train").file(name)
-    config = artifacts.read_json(folder / CONFIG)
-    for field, expected in (("normalize_activations", "none"), ("reshape_activations", "none")):
-        if config.get(field, expected) != expected:
-            raise FreudError(f"{folder / CONFIG}: {field} is {config[field]!r}; only {expected!r} can be read")
-    metadata = config.get("metadata", {})
+    config = _current(reading.config(folder / CONFIG))
+    path = folder / CONFIG
+    if config["normalize_activations"] not in NORMALIZATIONS:
+        raise FreudError(
+            f"{path}: normalize_activations is {config['normalize_activations']!r}; expected one of "
+            f"{', '.join(NORMALIZATIONS)}: fold it into the weights in SAELens"
+        )
+    # hook_z flattens the heads of a frame into one vector, which is what our attn.heads sites hold anyway
+    if config["reshape_activations"] not in {"none", "hook_z"}:
+        raise FreudError(f"{path}: reshape_activations is {config['reshape_activations']!r}; only 'none' can be read")
+    metadata = config["metadata"]
     if not isinstance(metadata, dict):
-        raise FreudError(f"{folder / CONFIG}: metadata is {metadata!r}; expected an object")
-    weights = _weights(folder / WEIGHTS)
+        raise FreudError(f"{path}: metadata is {metadata!r}; expected an object")
     options: dict[str, Any] = {
-        "apply_b_dec_to_input": bool(config.get("apply_b_dec_to_input", True)),
-        "metadata": metadata,
+        "apply_b_dec_to_input": bool(config["apply_b_dec_to_input"]),
+        "normalize_activations": config["normalize_activations"],
+        "metadata": _named(metadata),
     }
+    architecture = config["architecture"]
+    tensors = reading.safetensors(folder / WEIGHTS)
+    if (
+        isinstance(architecture, str)
+        and architecture in TRAINING
+        and "topk_threshold" in tensors
+        and "b_enc" in tensors
+    ):
+        tensors["threshold"] = tensors["topk_threshold"].float().expand_as(tensors["b_enc"]).clone()
+        architecture = "jumprelu"
+    if not isinstance(architecture, str) or architecture not in TENSORS:
+        raise FreudError(f"{path}: architecture {json.dumps(architecture)}; expected one of {', '.join(TENSORS)}")
+    weights = _weights(tensors, TENSORS[architecture], folder / WEIGHTS)
     try:
-        match config.get("architecture"):
-            case "topk":
-                sae = TopKSAE(*weights.values(), k=0, **options)
-                sae.k = _k(config, sae.d_sae, folder)
-                if config.get("rescale_acts_by_decoder_norm", False):  # it chooses by latents times norm
-                    norms = sae.W_dec.norm(dim=1)
-                    sae.W_enc.mul_(norms)
-                    sae.b_enc.mul_(norms)
-                    sae.W_dec.div_(norms[:, None])
-                return sae
-            case "standard":
-                return StandardSAE(*weights.values(), **options)
-            case other:
-                raise FreudError(f"{folder / CONFIG}: architecture {json.dumps(other)}; expected topk or standard")
+        sae = _build(architecture, weights, config, options, folder)
     except ShapeError as error:
         raise DamagedFileError(f"{folder / WEIGHTS}: {error}; train or download it again") from None
+    reading.check_width(config, {"d_in": sae.d_in, "d_sae": sae.d_sae}, path)
+    if config.get("rescale_acts_by_decoder_norm", False):  # it chooses by latents times norm
+        SAE.unit_decoder(sae)  # so scaling each latent by its own norm, which TopK's own avoids, is what it means
+    return sae
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
-    """The four tensors as float32, in the order that an SAE takes them."""
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DamagedFileError(f"{path}: damaged ({error}); train or download it again") from None
-    for name in TENSORS:
-        if name not in weights:
+def _build(
+    architecture: str, weights: dict[str, Tensor], config: dict[str, Any], options: dict[str, Any], folder: Path
+) -> SAE:
+    match architecture:
+        case "topk":
+            sae = TopKSAE(*weights.values(), k=0, **options)
+            sae.k = reading.k(config, sae.d_sae, folder / CONFIG)
+            return sae
+        case "standard":
+            return StandardSAE(*weights.values(), **options)
+        case "jumprelu":
+            threshold = weights.pop("threshold")
+            return JumpReLUSAE(*weights.values(), threshold=threshold, **options)
+        case _:
+            named = {name: weights.pop(name) for name in ("b_gate", "b_mag", "r_mag")}
+            return GatedSAE(*weights.values(), **named, **options)
+
+
+def _weights(tensors: dict[str, Tensor], names: tuple[str, ...], path: Path) -> dict[str, Tensor]:
+    """The tensors as float32, in the order that an SAE takes them."""
+    for name in names:
+        if name not in tensors:
             raise DamagedFileError(f"{path}: has no tensor {name}; train or download it again")
-    return {name: weights[name].float() for name in TENSORS}
+    if "scaling_factor" in tensors and not torch.equal(
+        tensors["scaling_factor"], torch.ones_like(tensors["scaling_factor"])
+    ):
+        raise FreudError(f"{path}: has a finetuning scaling_factor; fold it into W_dec in SAELens")
+    return {name: tensors[name].float() for name in names}
 
 
-def _k(config: dict[str, Any], d_sae: int, folder: Path) -> int:
-    k = config.get("k")
-    if type(k) is not int or not 1 <= k <= d_sae:
-        raise FreudError(f"{folder / CONFIG}: k is {k!r}; expected a whole number between 1 and d_sae {d_sae}")
-    return k
+def _named(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with our names for the site and the model, where SAELens's say them."""
+    named = dict(metadata)
+    if "site" not in named and (site := canonical(metadata.get("hook_name"))):
+        named["site"] = site
+    if "model" not in named and isinstance(metadata.get("model_name"), str):
+        named["model"] = metadata["model_name"]
+    return named
+
+
+def _current(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration as version 6 would have it: older ones keep facts about the run beside the architecture."""
+    config = dict(config)
+    if "metadata" not in config:
+        kept = ("model_name", "hook_name", "hook_point")
+        metadata = {name.replace("hook_point", "hook_name"): config[name] for name in kept if name in config}
+        config["metadata"] = metadata
+        kwargs = config.get("activation_fn_kwargs")
+        if "topk" in {config.get("activation_fn_str"), config.get("activation_fn")} and isinstance(kwargs, dict):
+            config |= {"architecture": "topk", "k": kwargs.get("k")}
+        elif "hook_name" in metadata:
+            config.setdefault("architecture", "standard")
+    scaled = config.get("normalize_activations")
+    if scaled is None or isinstance(scaled, bool):
+        config["normalize_activations"] = "expected_average_only_in" if scaled else "none"
+    config.setdefault("architecture", None)
+    config.setdefault("apply_b_dec_to_input", True)
+    config.setdefault("reshape_activations", "none")
+    return config
