@@ -1,0 +1,141 @@
+"""A server on the small result of the other tests, in this process and on a real port."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+import uvicorn
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+
+import freud.models
+from freud.corpus import Corpus
+from freud.corpus import read as read_corpus
+from freud.features import FeatureIndex
+from freud.models import AudioModel
+from freud.pipeline import open_index
+from freud.server import Options, create_app
+
+RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
+LATENTS = f"/api/sites/{RESIDUAL}/latents"
+COORDINATES = f"/api/sites/{RESIDUAL}/neurons"
+ADDRESS = "http://127.0.0.1:7860"
+
+
+@pytest.fixture(scope="session")
+def make_client(
+    result: Path, nano: AudioModel, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., TestClient]]:
+    """Makes a client of a server of its own, given options and arguments of `create_app`."""
+    opened = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(freud.models, "load", lambda name: nano)
+
+        def make(options: dict | None = None, path: Path = result, **arguments) -> TestClient:
+            notes = tmp_path_factory.mktemp("notes") / "notes.sqlite"
+            app = create_app(path, Options(**{"notes": notes, **(options or {})}), **arguments)
+            client = TestClient(app, base_url=ADDRESS, raise_server_exceptions=False)
+            client.__enter__()
+            opened.append(client)
+            wait_for_model(client, {"Authorization": f"Bearer {arguments.get('token')}"})
+            return client
+
+        yield make
+        for client in opened:
+            client.__exit__(None, None, None)
+
+
+def wait_for_model(client: TestClient, headers: dict[str, str] | None = None) -> None:
+    """Until the model is there; loading it is a thread's work."""
+    while client.get("/api/status", headers=headers).json()["model_state"] == "loading":
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def client(make_client: Callable[..., TestClient]) -> TestClient:
+    """A client of a server with the usual options."""
+    return make_client()
+
+
+@pytest.fixture(scope="session")
+def latents(result: Path) -> FeatureIndex:
+    """The index of latents that the server serves."""
+    return open_index(result, RESIDUAL, "latents")
+
+
+@pytest.fixture(scope="session")
+def neurons(result: Path) -> FeatureIndex:
+    """The index of neurons that the server serves."""
+    return open_index(result, NEURONS, "neurons")
+
+
+@pytest.fixture(scope="session")
+def corpus(result: Path) -> Corpus:
+    """The corpus that the server serves."""
+    return read_corpus(result / "corpus")
+
+
+@dataclass
+class Running:
+    """A server on a port of this machine."""
+
+    port: int
+    app: ASGIApp
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+def run_app() -> Iterator[Callable[[ASGIApp], Running]]:
+    """Runs an application with uvicorn, in a thread."""
+    servers: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def run(app: ASGIApp) -> Running:
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        servers.append((server, thread))
+        return Running(listening.getsockname()[1], app)
+
+    yield run
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join(10)
+
+
+def wav_bytes(samples: np.ndarray, rate: int = 16000, subtype: str = "PCM_16", format: str = "WAV") -> bytes:
+    """Samples [n] or [n, channels] as the bytes of a file."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=format, subtype=subtype)
+    return file.getvalue()
+
+
+def encoded_bytes(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
+    """Mono samples as FFmpeg encodes them: webm/libopus is what a browser's recorder makes."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, layout="mono")
+        resampler = av.AudioResampler(
+            format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 960
+        )
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = rate
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return file.getvalue()
