@@ -5,5 +5,6 @@ opens them as `Names`. `features_for` and `label_page` ask about one label over 
 """
 
 from freud.naming.query import LabelPage, Matrix, Names, features_for, label_page, read, read_all
+from freud.naming.run import name
 
-__all__ = ["LabelPage", "Matrix", "Names", "features_for", "label_page", "read", "read_all"]
+__all__ = ["LabelPage", "Matrix", "Names", "features_for", "label_page", "name", "read", "read_all"]
