@@ -54,28 +54,28 @@ class AuxKTraining(Training):
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
         centered, shift = center(x, self.b_dec)
-        pre = centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)  # [frames, d_sae]
-        loss, error, fired = self.reconstruct(x, pre)
+        b_enc = shift @ self.W_enc.detach() + self.b_enc  # the shift is zero: it has a gradient, but gives none
+        loss, error, fired = self.reconstruct(x, centered, b_enc)
         self.count_firing(fired, parallel.total_frames(x))
         if self.aux_coefficient:
-            auxiliary = self.auxiliary(pre, error.detach())
+            auxiliary = self.auxiliary(centered, b_enc, error.detach())
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
 
     @abstractmethod
-    def reconstruct(self, x: Tensor, pre: Tensor) -> tuple[Loss, Tensor, Tensor]:
-        """Choose among pre [frames, d_sae]: the loss, the error x - x_hat [frames, d_in], what fired [d_sae] bool."""
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
+        """Choose among pre = centered W_enc + b_enc: the loss, the error x - x_hat, what fired [d_sae] bool."""
 
-    def auxiliary(self, pre: Tensor, error: Tensor) -> Tensor:
-        """The auxiliary loss, for pre [frames, d_sae] and the detached error [frames, d_in]."""
+    def auxiliary(self, centered: Tensor, b_enc: Tensor, error: Tensor) -> Tensor:
+        """The auxiliary loss, for x - b_dec and the detached error, each [frames, d_in]."""
         dead = (self.since_fired > self.dead_after).nonzero()[:, 0]
         if not len(dead):
             return error.new_zeros(())
-        values, chosen = pre[:, dead].topk(min(self.aux_k, len(dead)), dim=1, sorted=False)
-        # At most aux_k of the dead rows are active, so a dense product over the dead rows alone is cheapest.
-        latents = torch.zeros(len(pre), len(dead), dtype=values.dtype, device=pre.device)
-        latents = latents.scatter(1, chosen, values.relu())
+        # At most aux_k of the dead latents are active, so dense products over the dead ones alone are cheapest.
+        pre = centered @ self.W_enc[:, dead] + b_enc[dead]
+        values, chosen = pre.topk(min(self.aux_k, len(dead)), dim=1, sorted=False)
+        latents = torch.zeros_like(pre).scatter(1, chosen, values.relu())
         predicted = latents.float() @ self.W_dec[dead]
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
         return (error - predicted).square().sum() / scale

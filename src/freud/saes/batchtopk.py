@@ -50,8 +50,8 @@ class BatchTopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.register_buffer("threshold", torch.full((), torch.nan))
 
-    def reconstruct(self, x: Tensor, pre: Tensor) -> tuple[Loss, Tensor, Tensor]:
-        frame, latent, value = self.choose(pre)
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
+        frame, latent, value = self.choose(centered @ self.W_enc + b_enc)
         self.learn_threshold(value.detach())
         error = x - self.decode(frame, latent, value, len(x)) - self.b_dec
         squared = error.square().sum()

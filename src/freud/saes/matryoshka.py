@@ -51,8 +51,8 @@ class MatryoshkaTraining(BatchTopKTraining):
         super().__init__(settings, sample, seed)
         self.bounds = [0, *(round(share * len(self.since_fired)) for share in settings.prefixes)]
 
-    def reconstruct(self, x: Tensor, pre: Tensor) -> tuple[Loss, Tensor, Tensor]:
-        frame, latent, value = self.choose(pre)
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
+        frame, latent, value = self.choose(centered @ self.W_enc + b_enc)
         self.learn_threshold(value.detach())
         error, every = x - self.b_dec, []
         for first, end in pairwise(self.bounds):

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Loss
 from freud.saes.auxk import AuxK, AuxKTraining
 from freud.saes.sae import SAE, Sparse
@@ -77,23 +76,26 @@ class TopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.most = min(MULTI * self.k, len(self.since_fired)) if settings.multi_topk else self.k
 
-    def reconstruct(self, x: Tensor, pre: Tensor) -> tuple[Loss, Tensor, Tensor]:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
         variance = parallel.variance(x)
-        values, latents = pre.topk(self.most, dim=1, sorted=self.most > self.k)
-        values = values.relu().float()
-        total = 0.0
+        values, pattern = kernels.topk(centered, self.W_enc, b_enc, self.most)
+        values, total = values.relu(), torch.zeros((), device=x.device)
         if self.most > self.k:
-            total = MULTI_WEIGHT * (x - self._decode(values, latents)).square().sum() / variance
-            values, latents = values[:, : self.k], latents[:, : self.k]
-        error = x - self._decode(values, latents)
+            total = MULTI_WEIGHT * self._error(x, values, pattern).square().sum() / variance
+            values, pattern = self._first_k(values, pattern)
+        error = self._error(x, values, pattern)
         squared = error.square().sum()
-        fired = torch.zeros_like(self.since_fired, dtype=torch.bool)
-        fired[latents[values > 0]] = True
-        return Loss(squared / variance + total, squared.detach(), (values > 0).sum() / len(x), {}), error, fired
+        loss = Loss(squared / variance + total, squared.detach(), (values > 0).sum() / len(x), {})
+        return loss, error, pattern.fired(values)
 
-    def _decode(self, values: Tensor, latents: Tensor) -> Tensor:
-        """values, latents: [frames, k] to [frames, d_in], touching only the k rows of W_dec a frame uses."""
-        return F.embedding_bag(latents, self.W_dec, per_sample_weights=values, mode="sum") + self.b_dec
+    def _error(self, x: Tensor, values: Tensor, pattern: kernels.Pattern) -> Tensor:
+        return x - (kernels.decode(values, pattern, self.W_dec) + self.b_dec)
+
+    def _first_k(self, values: Tensor, pattern: kernels.Pattern) -> tuple[Tensor, kernels.Pattern]:
+        """The k largest on each frame, of `most`."""
+        values, places = values.view(-1, self.most).topk(self.k, dim=1, sorted=False)
+        latents = pattern.latents.view(-1, self.most).gather(1, places)
+        return values.reshape(-1), kernels.Pattern.regular(latents, pattern.d_sae)
 
     def sae(self) -> TopKSAE:
         weights = (self.W_enc, self.b_enc, self.W_dec, self.b_dec)

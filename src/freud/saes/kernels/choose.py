@@ -1,0 +1,149 @@
+"""The k largest of x W_enc + b_enc on each frame, exactly, for less than the product costs in float32.
+
+The product is only needed to see which latents could be among the k largest. So it is made a block of frames at a
+time, in bfloat16 where the machine is faster at that, and looked at while it is in cache:
+
+1. The maxima of groups of 32 latents: the k-th largest of them, t, is a score that k latents reach.
+2. A latent of the k largest cannot score below t by more than twice the error of the product, for which there is a
+   bound: |error| <= (2u + u^2 + d 2^-23) ||x|| max ||w||, and u times the result for its rounding, where u is 2^-9 in
+   bfloat16 and 0 in float32 (Cauchy-Schwarz over the rounded factors). All others are dropped, unseen groups at once.
+3. The few that are left (about 1.5 k) are scored anew in float32, and the k largest of these scores taken.
+
+So the result is that of float32 whichever product was made, and the same to the last bit; which is faster is measured
+once a process. Under autocast (`precision="bfloat16"`) step 2 allows no error: latents whose scores differ by less
+than bfloat16 can tell may be taken for each other, while the values stay float32.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freud.saes.kernels.sparse import Pattern, by_latent, scores
+
+GROUP = 32  # latents; amax over fewer is not vectorized
+BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
+U = 2.0**-9  # relative error of rounding to bfloat16
+
+
+def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Pattern]:  # noqa: N803
+    """The k largest of x W_enc + b_enc on each frame, in no particular order; differentiable in all three.
+
+    Args:
+        x: [frames, d_in]; centered already, if it is to be.
+        W_enc: [d_in, d_sae]; best kept in memory as [d_sae, d_in].
+        b_enc: [d_sae].
+        k: at most d_sae.
+
+    Returns:
+        Scores [frames * k] and where they are.
+    """
+    exact = not torch.is_autocast_enabled(x.device.type)
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
+    pattern = Pattern.regular(latents, W_enc.shape[1])
+    return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
+
+
+def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
+    """Values and latents [frames, k] of the k largest of x rows^T + b_enc, rows [d_sae, d_in]."""
+    d_sae, width = rows.shape
+    if x.device.type != "cpu" or x.dtype != torch.float32 or d_sae < 2 * GROUP * k:
+        return torch.addmm(b_enc, x, rows.T).topk(k, dim=1, sorted=False)  # too few groups to drop any
+    low = (not exact and _has_bfloat16()) or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
+    u = U if low else 0.0
+    error = x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * u + u * u + width * 2.0**-23)
+    bias = b_enc.abs().amax()
+    product = rows.bfloat16() if low else rows
+    block = max(1, BLOCK // d_sae)
+    held = torch.full((min(block, len(x)), -(-d_sae // GROUP) * GROUP), -torch.inf)
+    values = torch.empty(len(x), k)
+    latents = torch.empty(len(x), k, dtype=torch.int32)
+    for part in torch.arange(len(x)).split(block):
+        these = slice(int(part[0]), int(part[-1]) + 1)
+        view = held[: len(part)]
+        scored = view[:, :d_sae]
+        if low:
+            scored.copy_(x[these].bfloat16() @ product.T)
+        else:
+            torch.mm(x[these], product.T, out=scored)
+        scored += b_enc
+        slack = (2 * error[these], 2 * u, bias) if exact else None
+        pattern = _candidates(view, d_sae, k, slack)
+        if pattern is None:  # not finite
+            values[these], found = torch.addmm(b_enc, x[these], rows.T).topk(k, dim=1, sorted=False)
+            latents[these] = found.int()
+            continue
+        found = pattern.products(x[these], rows) + b_enc[pattern.latents]
+        values[these], place = _largest_of_each(found, pattern, k)
+        latents[these] = pattern.latents[place]
+    return values, latents
+
+
+def _candidates(
+    scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None
+) -> Pattern | None:
+    """Those of the approximate scores [frames, d_sae padded to whole groups] that may be among the k largest.
+
+    slack: twice the error of the products [frames], twice the relative error of their rounding, the largest bias.
+    None if that cannot be told, as something is not finite.
+    """
+    frames, padded = scored.shape
+    count = padded // GROUP
+    maxima = scored.view(frames, count, GROUP).amax(-1)
+    least = torch.from_numpy(np.partition(maxima.numpy(), count - k, axis=1)[:, count - k].copy())
+    if slack is not None:
+        error, rounding, bias = slack
+        least -= error + 1.02 * rounding * (least.abs() + bias + error)
+    if not torch.isfinite(least).all():
+        return None
+    group = _places(maxima >= least[:, None])
+    members = scored.view(-1, GROUP).index_select(0, group)
+    member = _places(members >= least[group // count][:, None])
+    group = group[member // GROUP]
+    frame = group // count
+    pattern = Pattern.ragged(frame, (group % count) * GROUP + member % GROUP, frames, d_sae)
+    return pattern if int(pattern.offsets.diff().amin()) >= k else None
+
+
+def _places(mask: Tensor) -> Tensor:
+    """Flat places of True. NumPy finds them five times as fast as torch."""
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
+
+
+def _largest_of_each(values: Tensor, pattern: Pattern, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of the values [active] of each frame, and their places among them: each [frames, k]."""
+    starts = pattern.offsets[:-1]
+    column = torch.arange(len(values), dtype=torch.int32) - starts[pattern.frames]
+    padded = torch.full((len(pattern), int(pattern.offsets.diff().amax())), -torch.inf)
+    padded[pattern.frames, column] = values
+    largest, place = padded.topk(k, dim=1, sorted=False)
+    return largest, starts[:, None] + place
+
+
+@cache
+def _has_bfloat16() -> bool:
+    """Whether products in bfloat16 are done with float32 sums by instructions of their own."""
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@cache
+def _bfloat16_is_faster(d_sae: int, width: int, threads: int) -> bool:
+    """Measured once for a shape: the product of 256 frames in bfloat16, conversions included, or in float32."""
+    if not _has_bfloat16():
+        return False
+    x, rows = torch.ones(256, width), torch.ones(d_sae, width)
+    low, scored = rows.bfloat16(), torch.empty(256, d_sae)
+    seconds = []
+    for product in (lambda: torch.mm(x, rows.T, out=scored), lambda: scored.copy_(x.bfloat16() @ low.T)):
+        taken = []
+        for _ in range(4):
+            start = time.perf_counter()
+            product()
+            taken.append(time.perf_counter() - start)
+        seconds.append(min(taken))
+    return seconds[1] < seconds[0]

@@ -1,0 +1,161 @@
+"""Products with the few latents that are active, and their gradients, without anything dense in between.
+
+Active latents are rows of a compressed sparse matrix S [frames, d_sae]: a `Pattern` says where, a vector says how much.
+
+    decode:  x_hat = S W_dec        dS = (dx_hat W_dec^T at the pattern),   dW_dec = S^T dx_hat
+    scores:  S = (x W_enc + b_enc at the pattern),   dW_enc^T = dS^T x,   db_enc = column sums of dS,   dx = dS W_enc^T
+
+Products with S^T take the entries sorted by latent, once for both gradients; on a CPU that is five times as fast as
+adding rows up where they belong.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+with warnings.catch_warnings():  # torch says once a process that compressed sparse rows are in beta
+    warnings.simplefilter("ignore", UserWarning)
+    torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([]).int(), torch.tensor([]), (1, 1))
+
+
+class Pattern:
+    """Which latents are active on which frames.
+
+    Attributes:
+        latents: [active] int32, frame by frame; no latent twice on a frame.
+        offsets: [frames + 1] int32; frame i has `latents[offsets[i] : offsets[i + 1]]`.
+        d_sae: number of latents there are.
+    """
+
+    def __init__(self, latents: Tensor, offsets: Tensor, d_sae: int) -> None:
+        self.latents = latents
+        self.offsets = offsets
+        self.d_sae = d_sae
+
+    @classmethod
+    def regular(cls, latents: Tensor, d_sae: int) -> Pattern:
+        """The same number of latents on each frame: latents [frames, k]."""
+        frames, k = latents.shape
+        offsets = torch.arange(0, frames * k + 1, k, dtype=torch.int32, device=latents.device)
+        return cls(latents.reshape(-1).int(), offsets, d_sae)
+
+    @classmethod
+    def ragged(cls, frame: Tensor, latent: Tensor, frames: int, d_sae: int) -> Pattern:
+        """Any number of latents on each frame: frame (ascending) and latent, each [active]."""
+        counts = torch.bincount(frame, minlength=frames)
+        return cls(latent.int(), F.pad(counts.cumsum(0), (1, 0)).int(), d_sae)
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.offsets) - 1
+
+    @cached_property
+    def frames(self) -> Tensor:
+        """[active] int32: the frame of each entry."""
+        numbers = torch.arange(len(self), dtype=torch.int32, device=self.latents.device)
+        return numbers.repeat_interleave(self.offsets.diff(), output_size=len(self.latents))
+
+    @cached_property
+    def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Entries sorted by latent: their places [active], their frames [active], where each latent starts [d_sae]."""
+        latents, order = torch.sort(self.latents, stable=True)
+        every = torch.arange(self.d_sae, dtype=torch.int32, device=latents.device)
+        return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)
+
+    def times(self, values: Tensor, dense: Tensor) -> Tensor:
+        """S dense: values [active], dense [d_sae, width] to [frames, width]."""
+        return F.embedding_bag(self.latents, dense, self.offsets[:-1], per_sample_weights=values, mode="sum")
+
+    def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
+        """S^T dense: values [active], dense [frames, width] to [d_sae, width]."""
+        order, frames, starts = self._by_latent
+        return F.embedding_bag(frames, dense, starts, per_sample_weights=values[order], mode="sum")
+
+    def products(self, left: Tensor, right: Tensor) -> Tensor:
+        """left right^T at the pattern only: left [frames, width], right [d_sae, width] to [active]."""
+        size = (len(self), self.d_sae)
+        empty = torch.zeros(len(self.latents), dtype=left.dtype, device=left.device)
+        where = torch.sparse_csr_tensor(self.offsets, self.latents, empty, size, check_invariants=False)
+        return torch.sparse.sampled_addmm(where, left, right.T, beta=0.0).values()
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Column sums of S: values [active] to [d_sae]."""
+        return values.new_zeros(self.d_sae).index_add_(0, self.latents, values)
+
+    def fired(self, values: Tensor) -> Tensor:
+        """[d_sae] bool: latents with a value above zero anywhere. values: [active]."""
+        fired = torch.zeros(self.d_sae, dtype=torch.bool, device=values.device)
+        fired[self.latents[values > 0].long()] = True
+        return fired
+
+
+def decode(values: Tensor, pattern: Pattern, W_dec: Tensor) -> Tensor:  # noqa: N803
+    """values [active] at `pattern` to reconstructions [frames, d_in], without b_dec."""
+    return _Decode.apply(values, W_dec, pattern)  # pyright: ignore[reportReturnType]
+
+
+def scores(x: Tensor, W_enc: Tensor, b_enc: Tensor, pattern: Pattern, known: Tensor | None = None) -> Tensor:  # noqa: N803
+    """x W_enc + b_enc at `pattern` only, [active]; `known` are these values where they have been computed already."""
+    return _Scores.apply(x, W_enc, b_enc, pattern, known)  # pyright: ignore[reportReturnType]
+
+
+class _Decode(torch.autograd.Function):
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    def forward(ctx: Any, values: Tensor, W_dec: Tensor, pattern: Pattern) -> Tensor:  # noqa: N803
+        ctx.save_for_backward(values, W_dec)
+        ctx.pattern = pattern
+        return pattern.times(values, W_dec)
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        values, W_dec = ctx.saved_tensors  # noqa: N806
+        grad = grads[0].contiguous()
+        return (
+            ctx.pattern.products(grad, W_dec) if ctx.needs_input_grad[0] else None,
+            ctx.pattern.transposed_times(values, grad) if ctx.needs_input_grad[1] else None,
+            None,
+        )
+
+
+class _Scores(torch.autograd.Function):
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        W_enc: Tensor,  # noqa: N803
+        b_enc: Tensor,
+        pattern: Pattern,
+        known: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(x, W_enc)
+        ctx.pattern = pattern
+        if known is not None:
+            return known.detach()
+        return pattern.products(x, by_latent(W_enc)) + b_enc[pattern.latents]
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        x, W_enc = ctx.saved_tensors  # noqa: N806
+        grad = grads[0].contiguous()
+        return (
+            ctx.pattern.times(grad, by_latent(W_enc)) if ctx.needs_input_grad[0] else None,
+            ctx.pattern.transposed_times(grad, x).T if ctx.needs_input_grad[1] else None,
+            ctx.pattern.sums(grad) if ctx.needs_input_grad[2] else None,
+            None,
+            None,
+        )
+
+
+def by_latent(W_enc: Tensor) -> Tensor:  # noqa: N803
+    """W_enc [d_in, d_sae] as contiguous rows [d_sae, d_in]; free if it is kept that way in memory, as training does."""
+    return W_enc.T.contiguous()
