@@ -15,6 +15,7 @@ import { go, href, query, viewQuery } from "./url";
 import { AudioView } from "./views/audio/AudioView";
 import { EditView } from "./views/edit/EditView";
 import { FeaturesView } from "./views/features/FeaturesView";
+import { LabelsView } from "./views/labels/LabelsView";
 import { NotesView } from "./views/notes/NotesView";
 import { SearchView } from "./views/search/SearchView";
 
@@ -23,6 +24,7 @@ const VIEWS = {
   features: ["Features", FeaturesView],
   audio: ["Your audio", AudioView],
   edit: ["Edit", EditView],
+  labels: ["Labels", LabelsView],
   notes: ["Notes", NotesView],
 } as const;
 

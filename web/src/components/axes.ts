@@ -17,12 +17,18 @@ export function axis(colors: Palette, more: uPlot.Axis): uPlot.Axis {
   };
 }
 
-/** Labels of a logarithmic axis: powers of ten only, in words that people read. */
-export const decades = (_: unknown, splits: number[]): (string | null)[] =>
-  splits.map((v) =>
-    Math.abs(Math.log10(v) % 1) < 1e-6
-      ? v >= 1e4 || v < 1e-3
-        ? v.toExponential(0)
-        : String(Number(v.toPrecision(1)))
-      : null,
-  );
+const isDecade = (value: number): boolean => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
+
+const decade = (value: number | null): string | null =>
+  value === null ? null : value >= 1e4 || value < 1e-3 ? value.toExponential(0) : String(Number(value.toPrecision(1)));
+
+const onlyDecades: uPlot.Axis.Filter = (_, splits) => splits.map((value) => (isDecade(value) ? value : null));
+
+/** A logarithmic axis: lines and labels at powers of ten only. */
+export const decades = (colors: Palette, more: uPlot.Axis): uPlot.Axis =>
+  axis(colors, {
+    filter: onlyDecades,
+    values: (_, splits) => splits.map(decade),
+    grid: { stroke: colors.line, width: 1, filter: onlyDecades },
+    ...more,
+  });

@@ -125,6 +125,7 @@ function drawPicture(context: Context, strip: Strip, at: Layout, colors: Palette
   context.textAlign = "right";
   context.fillStyle = colors.muted;
   const marks = spectrogram.scale === "mel" ? [0, 500, 1000, 2000, 4000, 8000] : [0, 2000, 4000, 6000, 8000];
+  if (strip.compact) marks.splice(0, marks.length, ...marks.filter((_, i) => i % 2 === 1));
   for (const hertz of marks) {
     if (hertz > spectrogram.top) continue;
     const share = spectrogram.scale === "mel" ? melHeight(hertz, spectrogram.top) : hertz / spectrogram.top;

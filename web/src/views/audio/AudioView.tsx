@@ -10,7 +10,7 @@ import { clipOf } from "../../player/clips";
 import { seconds, short, type Span } from "../../player/scales";
 import { go, href, number, query, viewQuery } from "../../url";
 import { follow } from "../../App";
-import { DisplayOptions } from "../search/DisplayOptions";
+import { DisplayOptions } from "../../components/DisplayOptions";
 import { Sources } from "./Sources";
 
 const span = computed<Span | null>(() => {
@@ -172,7 +172,7 @@ function Ranking({ clip }: { clip: Schemas["Clip"] }) {
             </button>
           )}
         </form>
-        <DisplayOptions emphasis={false} />
+        <DisplayOptions list={false} />
       </div>
       {problem ? (
         <Failure text={problem} retry={retry} />

@@ -10,7 +10,7 @@ import { clipOf } from "../../player/clips";
 import { extremes } from "../../player/draw";
 import { seconds, type Span } from "../../player/scales";
 import { go, query } from "../../url";
-import { DisplayOptions } from "../search/DisplayOptions";
+import { DisplayOptions } from "../../components/DisplayOptions";
 import { EffectCurve } from "./EffectCurve";
 import { Operations } from "./Operations";
 import { Transcripts } from "./Transcripts";
@@ -44,8 +44,8 @@ function Examples() {
   const { data } = useLoad("examples", (signal) => get("/api/examples", { signal }));
   if (!data?.length) return null;
   return (
-    <section class="panel" aria-label="Examples">
-      <h3>Start from</h3>
+    <details class="panel" open={!operations.value.length}>
+      <summary>Start from an example</summary>
       <ul class="examples">
         {data.map((example) => (
           <li key={example.title}>
@@ -56,12 +56,13 @@ function Examples() {
                 openRequest(example.request);
               }}
             >
-              <b>{example.title}</b> {example.description}
+              <b>{example.title}</b>
+              <small>{example.description}</small>
             </button>
           </li>
         ))}
       </ul>
-    </section>
+    </details>
   );
 }
 
@@ -107,7 +108,7 @@ function Result() {
         <>
           <div class="list-options">
             <p class="summary">Drag over a strip to edit only there. The thin line is the feature before the edit.</p>
-            <DisplayOptions emphasis={false} />
+            <DisplayOptions list={false} />
           </div>
           <Traces clip={clip.data} result={data} />
         </>

@@ -1,5 +1,5 @@
 // The list of operations: which feature, what is done to it, how much, and where. The slider re-runs the edit as it moves.
-import { status, sites } from "../../api/store";
+import { corpora, status, sites } from "../../api/store";
 import { IconButton } from "../../components/Icon";
 import { seconds } from "../../player/scales";
 import { go, number, query } from "../../url";
@@ -135,17 +135,8 @@ function Item({ of, at }: { of: Operation; at: number }) {
           {number("max", "High")}
         </div>
       )}
+      <Where of={of} set={set} />
       <div class="row">
-        <span class="muted">
-          {of.start === null || of.start === undefined
-            ? "the whole clip"
-            : `${seconds(of.start)} – ${seconds(of.end ?? 0)}`}
-        </span>
-        {of.start !== null && of.start !== undefined && (
-          <button type="button" class="quiet" onClick={() => set({ start: null, end: null })}>
-            Whole clip
-          </button>
-        )}
         <label class="check">
           <input
             type="checkbox"
@@ -161,5 +152,54 @@ function Item({ of, at }: { of: Operation; at: number }) {
         />
       </div>
     </li>
+  );
+}
+
+/** Over the whole clip, a span (dragged on the strip), or only while a tier has a label, such as a phone. */
+function Where({ of, set }: { of: Operation; set: (patch: Partial<Operation>) => void }) {
+  const tiers = [...new Set(corpora.value.flatMap((corpus) => corpus.tiers))];
+  const spanned = of.start != null && of.end != null;
+  return (
+    <div class="row where">
+      {spanned ? (
+        <>
+          <span class="muted">
+            {seconds(of.start!)} – {seconds(of.end!)}
+          </span>
+          <button type="button" class="quiet" onClick={() => set({ start: null, end: null })}>
+            Whole clip
+          </button>
+        </>
+      ) : (
+        <span class="muted">whole clip; drag over the strip for a span</span>
+      )}
+      {tiers.length > 0 && (
+        <>
+          <select
+            aria-label="Only during a label of"
+            value={of.tier ?? ""}
+            onChange={({ currentTarget: { value } }) =>
+              set({ tier: value || null, label: value ? (of.label ?? "") : null })
+            }
+          >
+            <option value="">at any label</option>
+            {tiers.map((tier) => (
+              <option key={tier} value={tier}>
+                only at {tier}
+              </option>
+            ))}
+          </select>
+          {of.tier && (
+            <input
+              class="label-input"
+              aria-label="Label"
+              placeholder="label"
+              value={of.label ?? ""}
+              onChange={(event) => set({ label: event.currentTarget.value.trim() })}
+            />
+          )}
+        </>
+      )}
+    </div>
   );
 }

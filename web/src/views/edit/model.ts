@@ -46,7 +46,7 @@ export function decode(text: string): Operation[] {
         end: real(end),
         active_only: active === "1",
         tier: tier || null,
-        label: label || null,
+        label: tier ? (label ?? "") : null,
       },
     ];
   });
@@ -92,7 +92,7 @@ export function change(at: number, patch: Partial<Operation>, how: "push" | "rep
 /** The request for what the address says, or null while it is incomplete. */
 export const editRequest = computed<Schemas["EditRequest"] | null>(() => {
   const { clip, sub, bundled } = query.value;
-  if (!clip || !operations.value.length) return null;
+  if (!clip || !operations.value.length || operations.value.some(({ tier, label }) => tier && !label)) return null;
   return { clip, edits: operations.value, substitute: sub === "1", bundled_sae: bundled === "1" };
 });
 

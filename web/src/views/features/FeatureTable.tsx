@@ -8,7 +8,7 @@ import { go, href, viewQuery, visit } from "../../url";
 import { follow } from "../../App";
 import { filters, page, PAGE, tableKey, type Row, type Sort } from "./model";
 
-const HEIGHT = 30; // pixels a row, as in the style sheet
+const HEIGHT = 27; // pixels a row, as in the style sheet
 const SPARE = 12; // rows beyond the screen
 
 const COLUMNS: { key: Sort | null; title: string; cell: (row: Row) => string }[] = [

@@ -6,7 +6,7 @@ import { get } from "../../api/client";
 import { useLoad } from "../../api/load";
 import { site } from "../../api/store";
 import { Chart } from "../../components/Chart";
-import { axis, decades } from "../../components/axes";
+import { decades } from "../../components/axes";
 import { Failure, Loading } from "../../components/states";
 import { palette } from "../../player/palette";
 import { short } from "../../player/scales";
@@ -80,8 +80,8 @@ export function Overview() {
       cursor: { points: { show: false }, drag: { x: true, y: true, setScale: false, uni: 8 } },
       scales: { x: { time: false, distr: 3 as const }, y: { distr: 3 as const } },
       axes: [
-        axis(colors, { size: 38, label: "density (active frames / all frames)", values: decades }),
-        axis(colors, { size: 52, label: "max", values: decades }),
+        decades(colors, { size: 22, label: "density (active frames / all frames)" }),
+        decades(colors, { size: 34, label: "max" }),
       ],
       series: [{}, { paths: () => null, points: { show: false } }],
       hooks: {

@@ -51,7 +51,7 @@ export function Histogram({ of, now }: { of: Schemas["Feature"]; now: Search }) 
       },
       axes: [
         axis(colors, { size: 26, grid: { show: false }, values: (_, at) => at.map(short) }),
-        axis(colors, { size: 36, values: decades }),
+        decades(colors, { size: 36 }),
       ],
       series: [{}, { paths: bar, fill: colors.muted, stroke: colors.muted, width: 0, points: { show: false } }],
       hooks: {

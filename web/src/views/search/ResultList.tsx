@@ -12,7 +12,7 @@ import { seconds, short } from "../../player/scales";
 import * as sound from "../../player/sound";
 import { perClipScale } from "../../prefs";
 import { go, visit } from "../../url";
-import { DisplayOptions } from "./DisplayOptions";
+import { DisplayOptions } from "../../components/DisplayOptions";
 import { bandName } from "./Average";
 import { BANDS, featurePath, results, search, type Band, type Found, type Results, type Search } from "./model";
 

@@ -6,7 +6,7 @@ import { Failure, Loading } from "../../components/states";
 import { Average } from "./Average";
 import { FeatureHead } from "./FeatureHead";
 import { Histogram } from "./Histogram";
-import { Neighbours } from "./Neighbours";
+import { Neighbors } from "./Neighbors";
 import { ResultList } from "./ResultList";
 import { SearchForm } from "./SearchForm";
 import { Start } from "./Start";
@@ -36,7 +36,7 @@ export function SearchView() {
               )}
             </section>
             {!feature.data.dead && <Average />}
-            {!feature.data.dead && <Neighbours />}
+            {!feature.data.dead && <Neighbors />}
           </>
         )}
       </aside>

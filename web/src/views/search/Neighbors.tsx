@@ -6,7 +6,7 @@ import { href, viewQuery } from "../../url";
 import { follow } from "../../App";
 import { featurePath, search } from "./model";
 
-export function Neighbours() {
+export function Neighbors() {
   const now = search.value;
   const { data, problem } = useLoad(
     `${now.site} ${now.basis} ${now.feature}`,
@@ -22,9 +22,9 @@ export function Neighbours() {
   if (!data) return null;
   const list = (title: string, note: string, rows: { feature: number; name: string | null; value: string }[]) =>
     rows.length > 0 && (
-      <>
+      <div>
         <h3 title={note}>{title}</h3>
-        <ol class="neighbours">
+        <ol class="neighbor-list">
           {rows.map((row) => (
             <li key={row.feature}>
               <a href={href(viewQuery("search", { feature: row.feature }))} onClick={follow}>
@@ -34,10 +34,10 @@ export function Neighbours() {
             </li>
           ))}
         </ol>
-      </>
+      </div>
     );
   return (
-    <section class="panel" aria-label="Neighbors">
+    <section class="panel neighbors" aria-label="Neighbors">
       {list(
         "Similar direction",
         "Cosine of the decoder vectors",
