@@ -4,7 +4,7 @@
 made from features: `sae[30].scale(-1)`, `neuron("encoder.blocks.1.mlp.1", 5).ablate()`.
 """
 
-from freud.editing.probe import Probe
+from freud.editing.probe import Probe, train_probe
 from freud.editing.result import Difference, EditResult, Heard, OutputChange, ProbeChange, SiteChange, Trace, Word
 from freud.editing.run import edit
 from freud.editing.sweep import EFFECTS, curves, sweep_clip, sweep_corpus
@@ -30,4 +30,5 @@ __all__ = [
     "neuron",
     "sweep_clip",
     "sweep_corpus",
+    "train_probe",
 ]

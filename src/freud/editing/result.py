@@ -52,13 +52,14 @@ class Difference:
     Attributes:
         kind: `equal`, `insert`, `delete` or `substitute`.
         before, after: the words of the plain and of the edited transcript.
-        first: position of the first of `before` among the words of the plain transcript.
+        first, second: positions of the first of `before` and of `after` in their transcripts.
     """
 
     kind: Literal["equal", "insert", "delete", "substitute"]
     before: tuple[str, ...]
     after: tuple[str, ...]
     first: int
+    second: int
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class EditResult:
         reconstruction: None as well if no edit is of a latent.
         language: as given or detected, None for a model of one language.
         differences: from the plain to the edited transcript.
-        wer, cer: word and character error rate of the edited transcript against the plain one; None where that is empty.
+        wer, cer: word and character error rate of the edited against the plain transcript; None where that is empty.
         traces, changes: by feature, by site. output: of the encoder. probe: if one was given.
         seconds: what it took: `audio`, `encode`, `decode`, `total`.
     """

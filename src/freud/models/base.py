@@ -114,6 +114,22 @@ class Transcript:
     """Code of the language that was given or detected (`en`); None for a model of one language."""
 
 
+@dataclass(frozen=True)
+class Hearing:
+    """What one row of a batch was decoded to, and how probable that is to each row."""
+
+    text: str
+    words: tuple[str, ...]
+    tokens: tuple[int, ...]
+    """With the prompt, without the end."""
+    scores: Tensor | None
+    """[rows, words] log-probability of each word to each row, given the words before it; None if not asked for."""
+    totals: Tensor | None
+    """[rows] log-probability of the whole text, with its end."""
+    language: str | None
+    """Code of the language that was given or detected."""
+
+
 class _Stop(Exception):  # noqa: N818 - not an error: ends a forward pass when everything asked for is there
     pass
 
@@ -188,6 +204,33 @@ class AudioModel(abc.ABC):
             UnknownNameError: the model does not know the language or the task, or a feature that is edited.
             FreudError: the model has no decoder or no vocabulary, or the audio cannot be read.
         """
+
+    def hear(
+        self,
+        encoded: Tensor,
+        *,
+        language: str | None = None,
+        task: str = "transcribe",
+        search: Any = None,
+        scored: Sequence[int] = (),
+    ) -> list[Hearing]:
+        """Decode rows of encoder output as one batch.
+
+        Args:
+            encoded: [rows, T, width], as from `run`.
+            language: as `transcribe`; that of the first row if not given.
+            task: as `transcribe`.
+            search: how, a `whisper_decoding.Search`; greedy if not given.
+            scored: rows whose text is to be scored by every row.
+
+        Raises:
+            FreudError: the model cannot transcribe.
+        """
+        raise FreudError(f"{self.name} cannot transcribe; load a whole checkpoint, such as tiny")
+
+    def reread(self, encoded: Tensor, hearing: Hearing) -> None:
+        """Run the decoder over a text that was heard, for hooks to see: encoded [1, T, width]."""
+        raise FreudError(f"{self.name} cannot transcribe; load a whole checkpoint, such as tiny")
 
     def run_variants(self, mel: Tensor, variants: Sequence[Mapping[str, Write]]) -> list[Tensor]:
         """`run` under each of several sets of writes at encoder sites, without gradients.

@@ -40,6 +40,8 @@ class Dictionary(Protocol):
     def W_dec(self) -> Tensor: ...  # noqa: N802
     def encode(self, x: Tensor) -> Tensor: ...
     def decode(self, latents: Tensor) -> Tensor: ...
+    def frame_scale(self, x: Tensor) -> Tensor | float: ...
+    def __call__(self, x: Tensor) -> Tensor: ...
     def check_site(self, origin: dict[str, Any], width: int) -> None: ...
 
 
@@ -306,7 +308,7 @@ def writes(
     substitute: bool = False,
     pad_frames: bool = False,
     see: Callable[[Seen], None] | None = None,
-) -> dict[str, Callable[[Tensor], Tensor]]:
+) -> dict[str, SiteEdits]:
     """The functions that carry out edits, by site, as `AudioModel.hooked` takes them.
 
     Args:
@@ -321,7 +323,7 @@ def writes(
     for edit in edits:
         sites.setdefault(model.site(edit.site).name, []).append(edit)
     return {
-        name: _SiteEdits(model.site(name), tuple(group), tuple(windows), substitute, pad_frames, see)
+        name: SiteEdits(model.site(name), tuple(group), tuple(windows), substitute, pad_frames, see)
         for name, group in sites.items()
     }
 
@@ -333,7 +335,7 @@ def reconstructions(edits: Sequence[Edit]) -> list[Edit]:
 
 
 @dataclass(frozen=True)
-class _SiteEdits:
+class SiteEdits:
     """All edits of one site as a function of its activations."""
 
     site: Site
@@ -378,10 +380,11 @@ class _SiteEdits:
         moved = (after != before).any(1)
         result = x
         if sae is not None and self.substitute:
-            result = sae.decode(latents.index_copy(1, torch.tensor(features, device=x.device), after)).to(x)
+            result = _reconstruct(sae, x, latents.index_copy(1, torch.tensor(features, device=x.device), after)).to(x)
         elif sae is not None and bool(moved.any()):
+            delta = (after - before)[moved] @ sae.W_dec[list(features)].to(x)
             result = x.clone()
-            result[moved] += (after - before)[moved] @ sae.W_dec[list(features)].to(x)
+            result[moved] += delta * sae.frame_scale(x[moved])
         elif sae is None and bool(moved.any()):
             result = x.index_copy(1, torch.tensor(features, device=x.device), after)
         for edit in self.edits:
@@ -404,6 +407,14 @@ class _SiteEdits:
                 inside |= (times >= start) & (times < end)
             when = inside
         return when if edit.above is None else when & (value > edit.above)
+
+
+def _reconstruct(sae: Dictionary, x: Tensor, latents: Tensor) -> Tensor:
+    """The frames that `latents` stand for, where x is what they were made from."""
+    scale = sae.frame_scale(x)
+    if isinstance(scale, float):
+        return sae.decode(latents)
+    return sae(x) + (latents - sae.encode(x)) @ sae.W_dec * scale  # frames were scaled each by itself
 
 
 def _operate(edit: Edit, value: Tensor) -> Tensor:

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from freud.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
 from freud.errors import FreudError
-from freud.models import whisper_tokens
-from freud.models.base import AudioModel, PatternTap, Tap, Transcript, Write, same_shape
+from freud.models import whisper_text, whisper_tokens
+from freud.models.base import AudioModel, Hearing, PatternTap, Tap, Transcript, Write, same_shape
 from freud.models.checkpoints import Checkpoint, fingerprint
 from freud.models.edits import Edit
 from freud.models.sites import Site
+from freud.models.whisper_decoding import Search
 from freud.models.whisper_layers import Decoder, Encoder, Whisper
 from freud.models.whisper_tokens import Steering
 
@@ -225,6 +226,23 @@ class WhisperModel(AudioModel):
             raise FreudError(f"{self.name} has random weights in this build and cannot transcribe; load tiny")
         return decoder
 
+    def hear(
+        self,
+        encoded: Tensor,
+        *,
+        language: str | None = None,
+        task: str = "transcribe",
+        search: Search | None = None,
+        scored: Sequence[int] = (),
+    ) -> list[Hearing]:
+        token = whisper_tokens.language_token(self.steering, language, task)
+        with self.lock, torch.inference_mode():
+            return whisper_text.hear(self, encoded, token, task, search or Search(), scored)
+
+    def reread(self, encoded: Tensor, hearing: Hearing) -> None:
+        with self.lock, torch.inference_mode():
+            self.decoder(torch.tensor([hearing.tokens], device=self.device), encoded)
+
     @cached_property
     def steering(self) -> Steering:
         """The token ids that steer decoding."""
@@ -249,12 +267,9 @@ class WhisperModel(AudioModel):
         substitute: bool = False,
         pad_frames: bool = False,
     ) -> Transcript:
-        from freud.models.whisper_decoding import Search
-        from freud.models.whisper_text import transcribe
-
         _ = self.decoder  # before anything is read
         search = Search(max_new_tokens, num_beams, temperature, seed)
-        return transcribe(self, audio, language, task, search, edits, substitute, pad_frames)
+        return whisper_text.transcribe(self, audio, language, task, search, edits, substitute, pad_frames)
 
 
 def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.dtype) -> WhisperModel:

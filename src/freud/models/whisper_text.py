@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from freud.audio import SAMPLE_RATE, from_array, load, windows
-from freud.models.base import Segment, Transcript
+from freud.models.base import Hearing, Segment, Transcript
 from freud.models.edits import Edit, Window, check, writes
-from freud.models.whisper_decoding import Decoded, Search, decode
+from freud.models.whisper_decoding import Decoded, Search, decode, score
+from freud.models.whisper_layers import Cache
 from freud.models.whisper_tokens import language_token
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ def transcribe(
             )
             changes = writes(edits, model, where, substitute=substitute, pad_frames=pad_frames)
             with model.hooked(write={name: write for name, write in changes.items() if name.startswith("decoder.")}):
-                if token is None:
-                    token = detect_language(model, encoded[:1])
-                found = decode(model.decoder, encoded, model.steering.prompt(token, task), model.steering, search)
+                cache = Cache()
+                token = token or detect_language(model, encoded, cache)
+                prompt = model.steering.prompt(token, task)
+                found = decode(model.decoder, encoded, prompt, model.steering, search, cache.only_audio())
         for (start, samples), text in zip(batch, found, strict=True):
             end = start + len(samples)
             segments.append(Segment(start / SAMPLE_RATE, end / SAMPLE_RATE, to_text(model, text)))
@@ -73,6 +75,46 @@ def _encode(model: WhisperModel, mel: Tensor, changes: dict) -> Tensor:
         return model.run(mel)
 
 
+def hear(
+    model: WhisperModel, encoded: Tensor, language: str | None, task: str, search: Search, scored: Sequence[int]
+) -> list[Hearing]:
+    """See `AudioModel.hear`."""
+    steering, decoder, cache = model.steering, model.decoder, Cache()
+    language = language or detect_language(model, encoded, cache)
+    prompt, cache = steering.prompt(language, task), cache.only_audio()
+    found = decode(decoder, encoded, prompt, steering, search, cache)
+    hearings = []
+    for row, text in enumerate(found):
+        words, owners = _words(model, text)
+        scores = totals = None
+        if row in scored:
+            each = score(decoder, encoded, prompt, text, steering, cache)  # [rows, tokens and the end]
+            scores = each.new_zeros(len(encoded), len(words))
+            scores.index_add_(1, torch.tensor(owners, device=each.device), each[:, : len(owners)])
+            totals = each.sum(1)
+        hearings.append(
+            Hearing(" ".join(words), tuple(words), (*prompt, *text.tokens), scores, totals, _code(language))
+        )
+    return hearings
+
+
+def _code(token: str | None) -> str | None:
+    return token.strip("<|>") if token else None
+
+
+def _words(model: WhisperModel, found: Decoded) -> tuple[list[str], list[int]]:
+    """The words of a text, and for each token the word that its last letter is in."""
+    size = model.checkpoint.config["vocab_size"]
+    kept: list[int] = []
+    owners: list[int] = []
+    for token in found.tokens:
+        if model.steering.is_text(token, size):
+            kept.append(token)
+        owners.append(max(len(model.text(kept).split()) - 1, 0))
+    words = model.text(kept).split()
+    return words, [min(owner, len(words) - 1) for owner in owners] if words else []
+
+
 def to_text(model: WhisperModel, found: Decoded) -> str:
     """The words that tokens stand for."""
     size = model.checkpoint.config["vocab_size"]
@@ -84,18 +126,19 @@ def join(texts) -> str:
     return " ".join(text for text in texts if text)
 
 
-def detect_language(model: WhisperModel, encoded: Tensor) -> str | None:
-    """The token of the most probable language of a window, such as `<|en|>`; None if the model knows only one.
+def detect_language(model: WhisperModel, encoded: Tensor, cache: Cache) -> str | None:
+    """The token of the most probable language of the first row, such as `<|en|>`; None if the model knows only one.
 
     Args:
         model: a model with a decoder.
-        encoded: [1, T, width].
+        encoded: [rows, T, width].
+        cache: an empty one, which keeps what the decoder makes of the audio.
     """
-    languages = model.steering.languages
-    if not languages:
-        return None
-    start = torch.tensor([[model.steering.start]], device=encoded.device)
-    logits = model.decoder.logits(model.decoder(start, encoded)[0, -1])
+    languages = model.steering.languages or {}
+    if len(languages) < 2:
+        return next(iter(languages), None)
+    start = torch.full((len(encoded), 1), model.steering.start, device=encoded.device)
+    logits = model.decoder.logits(model.decoder(start, encoded, cache)[0, -1])
     names = list(languages)
     return names[int(logits[torch.tensor([languages[name] for name in names], device=logits.device)].argmax())]
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from freud.errors import FreudError
+from freud.models.edits import Feature, latent
 
 
 class ShapeError(FreudError):
@@ -107,6 +108,10 @@ class SAE(nn.Module):
     @property
     def d_sae(self) -> int:
         return self.W_enc.shape[1]
+
+    def __getitem__(self, index: int) -> Feature:
+        """Latent number `index` at the site the SAE was trained on, to make edits of: `sae[30].scale(-1)`."""
+        return latent(self, index)
 
     def config(self) -> dict[str, Any]:
         """The fields of `cfg.json` that are this architecture's own."""
