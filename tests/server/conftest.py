@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import threading
 import time
@@ -10,11 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-import soundfile
 import uvicorn
+from served import ADDRESS, NEURONS, RESIDUAL
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
@@ -25,11 +22,6 @@ from freud.features import FeatureIndex
 from freud.models import AudioModel
 from freud.pipeline import open_index
 from freud.server import Options, create_app
-
-RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
-LATENTS = f"/api/sites/{RESIDUAL}/latents"
-COORDINATES = f"/api/sites/{RESIDUAL}/neurons"
-ADDRESS = "http://127.0.0.1:7860"
 
 
 @pytest.fixture(scope="session")
@@ -116,26 +108,3 @@ def run_app() -> Iterator[Callable[[ASGIApp], Running]]:
     for server, thread in servers:
         server.should_exit = True
         thread.join(10)
-
-
-def wav_bytes(samples: np.ndarray, rate: int = 16000, subtype: str = "PCM_16", format: str = "WAV") -> bytes:
-    """Samples [n] or [n, channels] as the bytes of a file."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=format, subtype=subtype)
-    return file.getvalue()
-
-
-def encoded_bytes(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
-    """Mono samples as FFmpeg encodes them: webm/libopus is what a browser's recorder makes."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate, layout="mono")
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size or 960
-        )
-        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
-        frame.sample_rate = rate
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            output.mux(stream.encode(part))
-        output.mux(stream.encode(None))
-    return file.getvalue()
