@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import re
 import shutil
 import sys
 import types
@@ -27,6 +28,7 @@ from freud.saes import L1, SAE, TopK, load, reconstruction, train
 from freud.saes.train import Options
 
 training_module = importlib.import_module("freud.saes.train")
+trainer_module = importlib.import_module("freud.saes.trainer")
 SMALL = TopK(d_sae=48, k=2, aux_k=8, dead_after=300)
 QUICK = Options(steps=30, batch_size=64, lr=1e-2)
 
@@ -48,10 +50,9 @@ def interrupt(at: int, patch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         real(self)
 
-    kind = importlib.import_module("freud.saes.topk").TopKTraining
+    kind = importlib.import_module("freud.saes.architecture").Training
     real = kind.after_step
     patch.setattr(kind, "after_step", stop)
-    patch.setattr(importlib.import_module("freud.saes.l1").L1Training, "after_step", stop)
 
 
 # ---- it learns
@@ -107,7 +108,7 @@ def test_what_is_written_is_what_is_returned(source: Any, sparse_data: Tensor, t
 
 def test_the_same_run_again_is_loaded_not_trained(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(source, SMALL, tmp_path / "sae", options=QUICK, progress=False)
-    monkeypatch.setattr(training_module, "_Run", None)
+    monkeypatch.setattr(training_module, "Trainer", None)
     again = train(source, SMALL, tmp_path / "sae", options=QUICK, progress=False)
     assert torch.equal(first.W_enc, again.W_enc)
     for architecture, options, named in (
@@ -302,7 +303,7 @@ def test_a_damaged_checkpoint_is_named(
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stands(
     source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, saved = training_module.save_file, []
+    real, saved = trainer_module.save_file, []
 
     def full(tensors: Any, path: Path, metadata: Any) -> None:
         if len(saved) == 3:
@@ -310,7 +311,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stands(
         saved.append(real(tensors, path, metadata))
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_module, "save_file", full)
+        patch.setattr(trainer_module, "save_file", full)
         with pytest.raises(FreudError, match=r"state.safetensors: cannot write: No space left on device") as error:
             train(source, SMALL, tmp_path / "parts", options=QUICK, checkpoint_seconds=0, progress=False)
         assert "\n" not in str(error.value)
@@ -343,7 +344,7 @@ def test_a_bad_batch_is_skipped_and_counted(
     kept, _ = split_clips(source.clips, 0.1, 0)
     source.only(kept[:1]).parts[0][1::2] = torch.nan  # half of the frames of one clip; views share their memory
     monkeypatch.setattr(training_module, "SAMPLE", 900)  # of 1800: every other frame
-    run = training_module._Run
+    run = trainer_module.Trainer
     finite: list[bool] = []
     advance = run.advance
 
@@ -353,7 +354,7 @@ def test_a_bad_batch_is_skipped_and_counted(
         return loss
 
     monkeypatch.setattr(run, "advance", checked)
-    monkeypatch.setattr(training_module, "MOST_BAD_BATCHES", 1000)
+    monkeypatch.setattr(trainer_module, "MOST_BAD_BATCHES", 1000)
     train(source, SMALL, tmp_path / "sae", options=replace(QUICK, batch_size=8, steps=300), progress=False)
     bad = results_of(tmp_path / "sae")["bad_batches"]
     assert 10 < bad < 290
@@ -366,8 +367,7 @@ def test_a_training_that_diverges_stops_with_a_clear_line(source: Any, tmp_path:
     options = replace(QUICK, lr=1e30, steps=500)
     with pytest.raises(FreudError) as error:
         train(source, architecture, tmp_path / "sae", options=options, progress=False)
-    assert str(error.value).startswith("training: 21 batches in a row were not finite at step ")
-    assert "lower --lr" in str(error.value)
+    assert re.match(r"training: 2\d batches in a row were not finite at step \d+; lower --lr", str(error.value))
     assert "\n" not in str(error.value)
 
 
@@ -464,6 +464,9 @@ def test_tensorboard_gets_what_the_log_gets(source: Any, tmp_path: Path, monkeyp
             written.append((name, value, step))
 
         def flush(self) -> None:
+            pass
+
+        def close(self) -> None:
             pass
 
     module = types.ModuleType("torch.utils.tensorboard")

@@ -10,8 +10,7 @@ import tyro
 from freud.errors import FreudError
 
 if TYPE_CHECKING:
-    from freud.saes import Architecture
-    from freud.saes.train import Options
+    from freud.saes import Architecture, Options
 
 Sites = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="site")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
@@ -78,7 +77,7 @@ class Training:
 
     def options(self) -> Options:
         """How to train, with the defaults filled in."""
-        from freud.saes.train import Options
+        from freud.saes import Options
 
         given: dict[str, Any] = {"batch_size": self.train_batch_size}
         given |= {

@@ -16,7 +16,7 @@ from freud.saes.options import Options
 from freud.saes.recipe import Recipe, Run, read_recipe
 from freud.saes.sae import SAE, Sparse
 from freud.saes.topk import TopK
-from freud.saes.train import train
+from freud.saes.train import sweep, train
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     kind.name: kind for kind in (TopK, BatchTopK, Matryoshka, JumpReLU, Gated, L1)
@@ -44,5 +44,6 @@ __all__ = [
     "read_recipe",
     "reconstruction",
     "save",
+    "sweep",
     "train",
 ]

@@ -92,6 +92,7 @@ class Training(nn.Module, ABC):
         mean, scale: training takes (x - mean) * scale; each [] or [d_in].
         dead_after: frames of silence after which a latent counts as dead.
         since_fired: [d_sae] int64, frames since each latent was last active; part of the checkpoint.
+        resample_every: steps between calls of `resample`; 0 for never.
     """
 
     W_enc: Tensor
@@ -100,6 +101,7 @@ class Training(nn.Module, ABC):
     mean: Tensor
     scale: Tensor
     since_fired: Tensor
+    resample_every: int = 0
 
     def __init__(self, settings: Architecture, sample: Tensor, seed: int) -> None:
         super().__init__()
@@ -114,7 +116,7 @@ class Training(nn.Module, ABC):
         decoder = torch.randn(d_sae, d_in, generator=torch.Generator().manual_seed(seed))
         unit_rows_(decoder)
         self.W_dec = nn.Parameter(decoder)
-        self.W_enc = nn.Parameter(decoder.T.clone(memory_format=torch.contiguous_format))
+        self.W_enc = nn.Parameter(decoder.clone().T)  # in memory [d_sae, d_in], as sparse products want it
         self.b_dec = nn.Parameter(geometric_median(self.prepare(sample)))
 
     def prepare(self, x: Tensor) -> Tensor:
@@ -149,6 +151,10 @@ class Training(nn.Module, ABC):
     def after_step(self) -> None:
         """Called after the optimizer."""
         unit_rows_(self.W_dec.data)
+
+    def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Start dead latents anew from frames x [frames, d_in] in their original units; [d_sae] bool: which."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def count_firing(self, fired: Tensor, frames: int | Tensor) -> None:

@@ -144,7 +144,7 @@ class JumpReLUTraining(Training):
             squared / (frames * d_in) + weight * penalty,
             squared.detach(),
             active.sum() / len(x),
-            {"penalty": penalty.detach(), "threshold": self.threshold.detach().mean()},
+            {"penalty": penalty.detach()},
         )
 
     @torch.no_grad()

@@ -6,7 +6,8 @@
 
 Decoder rows keep unit norm, so that latents cannot shrink to evade the penalty (Bricken et al. 2023, "Towards
 Monosemanticity"); lambda rises linearly over the first part of the training, so that latents do not die before they
-have learned anything.
+have learned anything. Latents that die nevertheless may be resampled, as there: they become frames drawn with
+probabilities in proportion to their squared error.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from freud.saes import parallel
-from freud.saes.architecture import Architecture, Loss, Training, center
+from freud.saes.architecture import Architecture, Loss, Training, center, require, unit_rows_
 from freud.saes.jumprelu import check_coefficient, risen
 from freud.saes.sae import SAE
 
@@ -31,6 +32,7 @@ class L1(Architecture):
         coefficient: lambda; inputs are scaled to unit mean square, so it means the same on every site.
         coefficient_warmup: share of the training over which lambda rises from zero.
         tied: one matrix for encoder and decoder, no decoder bias.
+        resample_every: steps after which dead latents are resampled, in the first half of the training; 0 for never.
     """
 
     name: ClassVar[str] = "l1"
@@ -38,10 +40,12 @@ class L1(Architecture):
     coefficient: float = 0.08
     coefficient_warmup: float = 0.2
     tied: bool = False
+    resample_every: int = 0
 
     def check(self, d_in: int) -> None:
         super().check(d_in)
         check_coefficient(self.coefficient, self.coefficient_warmup)
+        require("resample_every", self.resample_every, self.resample_every >= 0, "0 or more steps")
 
     def start(self, sample: Tensor, seed: int) -> L1Training:
         return L1Training(self, sample, seed)
@@ -62,6 +66,7 @@ class L1Training(Training):
     def __init__(self, settings: L1, sample: Tensor, seed: int) -> None:
         super().__init__(settings, sample, seed)
         self.settings = settings
+        self.resample_every = settings.resample_every
         self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
         if settings.tied:
             del self.W_enc, self.b_dec
@@ -69,13 +74,7 @@ class L1Training(Training):
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
         frames, d_in = parallel.total_frames(x), x.shape[1]
-        if self.settings.tied:
-            latents = (x @ self.W_dec.T + self.b_enc).relu().float()
-            x_hat = latents @ self.W_dec
-        else:
-            centered, shift = center(x, self.b_dec)
-            latents = (centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)).relu().float()
-            x_hat = latents @ self.W_dec + self.b_dec
+        latents, x_hat = self._reconstruct(x)
         squared = (x - x_hat).square().sum()
         sparsity = latents.sum() / (frames * d_in**0.5)
         weight = risen(self.settings.coefficient, self.settings.coefficient_warmup, progress)
@@ -87,6 +86,33 @@ class L1Training(Training):
             active.sum() / len(x),
             {"sparsity": sparsity.detach()},
         )
+
+    def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents [frames, d_sae] and reconstructions of scaled frames x [frames, d_in]."""
+        if self.settings.tied:
+            latents = (x @ self.W_dec.T + self.b_enc).relu().float()
+            return latents, latents @ self.W_dec
+        centered, shift = center(x, self.b_dec)
+        latents = (centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)).relu().float()
+        return latents, latents @ self.W_dec + self.b_dec
+
+    @torch.no_grad()
+    def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        dead = self.since_fired > self.dead_after
+        count = int(dead.sum())
+        if count:
+            x = self.prepare(x)
+            error = (x - self._reconstruct(x)[1]).square().sum(1)
+            drawn = torch.multinomial(error.double().cpu(), count, replacement=True, generator=generator)
+            rows = x[drawn.to(x.device)] - (0 if self.settings.tied else self.b_dec)
+            unit_rows_(rows)
+            parallel.from_first_(rows)
+            self.W_dec[dead] = rows
+            self.b_enc[dead] = 0
+            if not self.settings.tied:  # a fifth of the others' norm: small, so that the rest hardly notices
+                self.W_enc[:, dead] = 0.2 * self.W_enc[:, ~dead].norm(dim=0).mean().nan_to_num(1) * rows.T
+            self.since_fired[dead] = 0
+        return dead
 
     def sae(self) -> StandardSAE:
         if self.settings.tied:

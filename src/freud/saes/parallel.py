@@ -6,11 +6,19 @@ losses of the processes add up to that of one process with the whole batch, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from freud.errors import FreudError
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -68,6 +76,46 @@ def sum_(tensors: Iterable[Tensor]) -> None:
     dist.all_reduce(flat)
     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+@torch.no_grad()
+def from_first_(values: Tensor) -> None:
+    """Replace `values` by those of the first process."""
+    if _many():
+        dist.broadcast(values, 0)
+
+
+def on_first(function: Callable[[], T]) -> T:
+    """What `function` returns, or the FreudError that it raises, in the first process; it runs there alone.
+
+    What it returns goes to the other processes as it is, so it must be small.
+    """
+    if not _many():
+        return function()
+    outcome: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            outcome[0] = function()
+        except FreudError as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, 0)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+@contextlib.contextmanager
+def processes(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun has started, if it has, for as long as the block runs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+        yield
+        return
+    longest = timedelta(hours=6)  # the others wait while the first measures
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=longest)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def variance(x: Tensor) -> Tensor:

@@ -1,44 +1,45 @@
-"""Training one SAE on a stream of frames.
+"""Training SAEs: one (`train`), or many on one stream of frames (`sweep`).
 
-The loop is the same for every architecture. It splits the clips, warms up and decays the learning rate, clips
-gradients, skips and counts batches that are not finite, writes `training.jsonl`, and keeps one atomic checkpoint from
-which the same command resumes to exactly the same weights.
+The loop is the same for every architecture. It splits the clips, deals each batch to all runs that take it, writes
+`training.jsonl`, and keeps one atomic checkpoint a run, from which the same command resumes to exactly the same
+weights. A run in a sweep ends with the weights that it would have alone. Under torchrun each process takes a share of
+the rows of every batch.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
 from freud import artifacts
-from freud.activations import FrameSource, Position, SiteActivations, StoredFrames, Stream, split_clips
-from freud.errors import DamagedFileError, FreudError
-from freud.saes.architecture import Architecture, Loss, Training
+from freud.activations import FrameSource, SiteActivations, StoredFrames, Stream, split_clips
+from freud.errors import FreudError
+from freud.saes import parallel, trackers
+from freud.saes.architecture import Architecture
 from freud.saes.formats import load, save
 from freud.saes.metrics import reconstruction
 from freud.saes.options import Options
+from freud.saes.recipe import Run
 from freud.saes.sae import SAE
 from freud.saes.topk import TopK
+from freud.saes.trackers import LOG, Trackers
+from freud.saes.trainer import CHECKPOINT, Trainer
 
 KIND = "train"
-LOG = "training.jsonl"
-CHECKPOINT = Path("checkpoint") / "state.safetensors"
 LOG_EVERY = 10  # steps
 SAMPLE = 16_384  # frames that initialize the weights
-MOST_BAD_BATCHES = 20  # in a row
 
 
 def train(
@@ -48,6 +49,9 @@ def train(
     *,
     options: Options | None = None,
     tensorboard: bool = False,
+    wandb: bool = False,
+    trackio: bool = False,
+    device: str | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = True,
 ) -> SAE:
@@ -59,247 +63,315 @@ def train(
         out: folder to write; an unfinished one is resumed, a finished one with the same parameters is loaded.
         options: how to train.
         tensorboard: also write TensorBoard events beside the log (extra `freud-audio[tensorboard]`).
+        wandb: also log to Weights & Biases (extra `freud-audio[wandb]`).
+        trackio: also log to trackio (extra `freud-audio[trackio]`).
+        device: "cpu", "cuda", "cuda:1"; the first GPU where there is one, if not given.
         checkpoint_seconds: time between checkpoints; it does not change the result.
         progress: show a progress bar on a terminal.
 
     Raises:
         FreudError: a setting out of range, activations that are not finite, a training that diverges, or `out` holds
             something else.
+        KeyboardInterrupt: Ctrl-C; a checkpoint has been written.
     """
-    architecture = architecture or TopK()
-    options = options or Options()
-    architecture.check(frames.width)
-    summary_writer = _summary_writer() if tensorboard else None
-    every = StoredFrames(frames) if isinstance(frames, SiteActivations) else frames
-    kept, held = split_clips(every.clips, options.validation, options.seed)
-    source, held_out = every.only(kept), every.only(held) if held else None
-    options = options.checked(source.frames, architecture.latents(frames.width))
-    parameters = {
-        **every.origin,
-        "data": every.fingerprint,
-        **architecture.to_dict(),
-        "options": asdict(options),
-    }
-    out = Path(out)
-    if artifacts.begin(out, KIND, parameters):
-        artifacts.discard(out / CHECKPOINT.parent)  # left over if the run that finished was killed right then
-        return load(out)
-
-    stream = Stream(source, options.batch_size, seed=options.seed)
-    training = architecture.start(_sample(source, options.seed), options.seed)
-    run = _Run(training, options, out)
-    run.resume()
-    logs = [_json_lines(out / LOG, run.step)]
-    if summary_writer:
-        logs.append(_tensorboard(summary_writer, out / "tensorboard", run.step))
-    steps = options.steps or 0
-    batches = stream.from_position(run.position)
-    last_log = last_checkpoint = time.monotonic()
-    frames_since_log = 0
-    with tqdm(total=steps, initial=run.step, unit="step", desc="train", disable=None if progress else True) as bar:
-        while run.step < steps:
-            batch = next(batches)
-            loss = run.advance(batch.frames, batch.next)
-            frames_since_log += len(batch.frames)
-            now = time.monotonic()
-            bar.update()
-            if run.step % LOG_EVERY == 0 or run.step == steps:
-                metrics = run.metrics(batch.frames, loss)
-                metrics["frames_per_second"] = round(frames_since_log / (now - last_log))
-                last_log, frames_since_log = now, 0
-                for log in logs:
-                    log(metrics)
-                bar.set_postfix(fvu=metrics["fvu"], l0=metrics["l0"], dead=metrics["dead"])
-            # No checkpoint on an interrupt: it may come in the middle of a step, whose state nobody could resume.
-            if now - last_checkpoint > checkpoint_seconds and run.step < steps:
-                run.checkpoint()
-                last_checkpoint = now
-    return _finish(out, parameters, run, source, held_out)
+    site = frames.origin["site"]
+    run = Run(name="", site=site, architecture=architecture or TopK(), options=options or Options())
+    return sweep(
+        {site: frames}, [run], out,
+        tensorboard=tensorboard, wandb=wandb, trackio=trackio, device=device,
+        checkpoint_seconds=checkpoint_seconds, progress=progress,
+    )[""]  # fmt: skip
 
 
-def _sample(source: FrameSource, seed: int) -> Tensor:
-    pools = (source.pool(seed, 0, number) for number in range(source.pools()))
-    pool = next((pool for pool in pools if len(pool)), torch.empty(0, source.width))
-    if not len(pool):
-        raise FreudError(f"{source.origin['site']}: none of the {len(source.clips)} clips can be read")
-    sample = pool[:: max(1, len(pool) // SAMPLE)].clone()
+class Frames(Protocol):
+    """Frames by site: a store, or a dictionary."""
+
+    def __getitem__(self, site: str, /) -> SiteActivations | FrameSource: ...
+
+
+def sweep(
+    frames: Frames,
+    runs: Sequence[Run],
+    out: Path | str,
+    *,
+    tensorboard: bool = False,
+    wandb: bool = False,
+    trackio: bool = False,
+    device: str | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: bool = True,
+) -> dict[str, SAE]:
+    """Train many SAEs, each to the folder `out`/NAME as `train` would, and return them by name.
+
+    Runs of one site whose options agree in batch_size, data_seed, validation and largest_norm share every batch. Sites
+    of `ModelFrames.of_sites` are trained side by side, so that the model runs once for all of them.
+
+    Args:
+        frames: a store of activations, or sources by site.
+        runs: what to train; names differ.
+        out: folder to write; finished runs in it are loaded, others are resumed.
+        tensorboard: as in `train`, like all that follow.
+        wandb: see `train`.
+        trackio: see `train`.
+        device: see `train`.
+        checkpoint_seconds: see `train`.
+        progress: see `train`.
+
+    Raises:
+        FreudError, KeyboardInterrupt: as in `train`.
+    """
+    chosen = [name for name, wanted in (("tensorboard", tensorboard), ("wandb", wandb), ("trackio", trackio)) if wanted]
+    trackers.require(chosen)
+    place = _device(device)
+    with parallel.processes(place):
+        return _sweep(frames, runs, Path(out), chosen, place, checkpoint_seconds, progress)
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise FreudError(f"device {name}: {str(error).splitlines()[0]}; expected cpu, cuda or cuda:N") from None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Frames that runs share: those they are trained on and those held out."""
+
+    source: FrameSource
+    held_out: FrameSource | None
+
+
+@dataclass
+class _Job:
+    """One run: what it was told, where it goes and, unless it is finished already, its trainer."""
+
+    run: Run
+    data: _Data
+    out: Path
+    parameters: dict[str, Any]
+    trainer: Trainer | None = None
+    trackers: Trackers | None = None
+
+
+def _sweep(
+    frames: Frames,
+    runs: Sequence[Run],
+    out: Path,
+    chosen: list[str],
+    device: torch.device,
+    checkpoint_seconds: float,
+    progress: bool,
+) -> dict[str, SAE]:
+    groups: dict[tuple[Any, ...], list[_Job]] = {}
+    data: dict[tuple[Any, ...], _Data] = {}
+    for run in runs:
+        options = run.options
+        every = frames[run.site]
+        every = StoredFrames(every) if isinstance(every, SiteActivations) else every
+        run.architecture.check(every.width)
+        options.checked(1, 1)
+        split = (run.site, options.data_seed, options.validation)
+        if split not in data:
+            kept, held = split_clips(every.clips, options.validation, options.data_seed)
+            data[split] = _Data(every.only(kept), every.only(held) if held else None)
+        options = options.checked(data[split].source.frames, run.architecture.latents(every.width))
+        parameters = {
+            **every.origin,
+            "data": every.fingerprint,
+            **run.architecture.to_dict(),
+            "options": asdict(options),
+        }
+        job = _Job(replace(run, options=options), data[split], out / run.name, parameters)
+        groups.setdefault((*split, options.batch_size, options.largest_norm), []).append(job)
+
+    started = []
+    for jobs in groups.values():
+        todo = [job for job in jobs if not parallel.on_first(lambda job=job: _finished(job))]
+        if todo:
+            started.append(_Group(todo, device, chosen))
+    # Side by side where sites share passes of the model; from a store one after the other, to hold one pool at a time.
+    alone = all(isinstance(group.stream.source, StoredFrames) for group in started)
+    bar = _Progress(started, progress and parallel.rank() == 0)
+    with _Interrupt() as interrupt, bar:
+        for together in [[group] for group in started] if alone else [started]:
+            _run(together, interrupt, checkpoint_seconds, bar)
+            for job in (job for group in together for job in group.jobs):
+                parallel.on_first(lambda job=job: _finish(job))
+    return {job.run.name: load(job.out) for jobs in groups.values() for job in jobs}
+
+
+def _finished(job: _Job) -> bool:
+    """Whether a run is finished; if not, its folder is ready to be written."""
+    if artifacts.begin(job.out, KIND, job.parameters) is None:
+        return False
+    artifacts.discard(job.out / CHECKPOINT.parent)  # left over if the run that finished was killed right then
+    return True
+
+
+class _Group:
+    """Runs that share a stream of batches.
+
+    Attributes:
+        step: of the batch that comes next; a trainer that is ahead (its run was killed between two checkpoints of the
+            group) waits until the others have caught up.
+        metrics: of the last step that was logged, by run.
+    """
+
+    def __init__(self, jobs: list[_Job], device: torch.device, chosen: list[str]) -> None:
+        self.jobs = jobs
+        self.device = device
+        options, source = jobs[0].run.options, jobs[0].data.source
+        self.stream = Stream(source, options.batch_size, seed=options.data_seed)
+        sample = None
+        for job in jobs:
+            resumed = (job.out / CHECKPOINT).is_file()
+            if sample is None and not resumed:
+                sample = _sample(self.stream, options.largest_norm)
+            # What is resumed is overwritten whole, so anything of the right shape will do to begin with.
+            start = torch.ones(1, source.width) if resumed or sample is None else sample
+            training = job.run.architecture.start(start, job.run.options.seed)
+            job.trainer = Trainer(training, job.run.options, job.out, job.parameters, device)
+            if resumed:
+                job.trainer.resume()
+                self.stream.largest_norm = job.trainer.state.largest_norm
+            else:
+                job.trainer.state = job.trainer.state._replace(largest_norm=self.stream.largest_norm)
+        behind = min((job.trainer for job in jobs if job.trainer), key=lambda trainer: trainer.step)
+        self.step = behind.step
+        self.steps = max(trainer.steps for trainer in self.trainers)
+        self.batches = self.stream.from_position(behind.state.position)
+        self.metrics: dict[str, dict[str, Any]] = {}
+        self._since_log = (time.monotonic(), 0)
+        if parallel.rank() == 0:
+            for job, trainer in zip(jobs, self.trainers, strict=True):
+                job.trackers = Trackers(job.out, trainer.step, job.parameters, chosen)
+
+    @property
+    def trainers(self) -> list[Trainer]:
+        return [job.trainer for job in self.jobs if job.trainer]
+
+    def advance(self) -> None:
+        """Take the next batch, and give it to all runs that are not finished."""
+        batch = next(self.batches)
+        x = batch.frames[parallel.rank() :: parallel.world_size()].to(self.device, non_blocking=True)
+        due = [job for job in self.jobs if job.trainer and job.trainer.step == self.step < job.trainer.steps]
+        losses = [job.trainer.advance(x, batch.next) for job in due if job.trainer]
+        self.step += 1
+        since, frames = self._since_log[0], self._since_log[1] + len(batch.frames)
+        self._since_log = since, frames
+        for job, loss in zip(due, losses, strict=True):
+            trainer = job.trainer
+            if trainer and (self.step % LOG_EVERY == 0 or self.step == trainer.steps):
+                trainer.check()
+                now = time.monotonic()
+                metrics = trainer.metrics(x, loss) | {"frames_per_second": round(frames / (now - since))}
+                self.metrics[job.run.name] = metrics
+                self._since_log = now, 0
+                if job.trackers:
+                    job.trackers.log(metrics)
+
+
+def _sample(stream: Stream, largest_norm: float | None) -> Tensor:
+    """Frames that initialize the weights; sets the norm above which frames are left out."""
+    sample = stream.sample(SAMPLE)
     if not torch.isfinite(sample).all():
-        raise FreudError(f"{source.origin['site']}: activations are not finite; check the model and the audio")
+        raise FreudError(f"{stream.source.origin['site']}: activations are not finite; check the model and the audio")
+    if largest_norm is not None:
+        norms = sample.norm(dim=1)
+        stream.largest_norm = float(largest_norm * norms.median())
+        sample = sample[norms <= stream.largest_norm]
     return sample
 
 
-class _Run:
-    """A training in progress: weights, optimizer, position in the stream, and their checkpoint."""
+def _run(groups: list[_Group], interrupt: _Interrupt, checkpoint_seconds: float, bar: _Progress) -> None:
+    """Train all runs of these groups, side by side, to their last step."""
+    last = time.monotonic()
+    while unfinished := [group for group in groups if group.step < group.steps]:
+        step = min(group.step for group in unfinished)
+        for group in unfinished:
+            if group.step == step:
+                group.advance()
+                bar.show(group)
+        stop, due = interrupt.wanted, time.monotonic() - last > checkpoint_seconds
+        if parallel.world_size() > 1:  # all processes, or none
+            if step % LOG_EVERY:
+                continue
+            stop, due = parallel.any_of(torch.tensor([stop, due], device=groups[0].device)).tolist()
+        if stop or due:
+            parallel.on_first(lambda: [trainer.checkpoint() for group in groups for trainer in group.trainers] and None)
+            last = time.monotonic()
+        if stop:
+            raise KeyboardInterrupt
 
-    def __init__(self, training: Training, options: Options, out: Path) -> None:
-        self.training = training
-        self.options = options
-        self.path = out / CHECKPOINT
-        self.step = 0
-        self.position = Position()
-        self.bad_batches = 0
-        self.bad_in_a_row = 0
-        self.weights = dict(training.named_parameters())
-        self.optimizer = torch.optim.Adam(self.weights.values(), lr=options.lr or 0.0, fused=True)
-        # The optimizer makes its state at the first step; making it here lets a checkpoint be loaded in place.
-        for weight in self.weights.values():
-            self.optimizer.state[weight] = {
-                "step": torch.tensor(0.0),
-                "exp_avg": torch.zeros_like(weight),
-                "exp_avg_sq": torch.zeros_like(weight),
-            }
 
-    def learning_rate(self) -> float:
-        """The rate for the step about to be made."""
-        steps = self.options.steps or 1
-        warmup = max(1, round(self.options.warmup * steps))
-        peak = self.options.lr or 0.0
-        if self.step < warmup:
-            return peak * (self.step + 1) / warmup
-        done = (self.step - warmup) / max(1, steps - warmup)
-        match self.options.schedule:
-            case "cosine":
-                return peak * 0.5 * (1 + math.cos(math.pi * done))
-            case "linear":
-                return peak * (1 - done)
-            case "constant":
-                return peak
+class _Interrupt:
+    """Ctrl-C asks for a stop at the end of a step, which can be resumed; a second one stops at once."""
 
-    def advance(self, x: Tensor, following: Position) -> Loss:
-        """One step on a batch x [frames, d_in]; `following` is the position of the next one.
+    def __init__(self) -> None:
+        self.wanted = False
 
-        Raises:
-            FreudError: too many batches in a row gave a loss or gradient that is not finite.
-        """
-        self.rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            loss = self.training.loss(x, self.step / (self.options.steps or 1))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        self.training.before_step()
-        self.norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.options.clip_norm)
-        if torch.isfinite(self.norm) and torch.isfinite(loss.total):
-            self.optimizer.step()
-            self.training.after_step()
-            self.bad_in_a_row = 0
-        else:
-            self.bad_batches += 1
-            self.bad_in_a_row += 1
-            if self.bad_in_a_row > MOST_BAD_BATCHES:
-                raise FreudError(
-                    f"training: {self.bad_in_a_row} batches in a row were not finite at step {self.step}; "
-                    "lower --lr or check the activations"
-                )
-        self.step += 1
-        self.position = following
-        return loss
+    def __enter__(self) -> _Interrupt:
+        # Whoever has a handler of their own, or runs this in a thread, keeps what they have.
+        mine = threading.current_thread() is threading.main_thread()
+        self._before = signal.getsignal(signal.SIGINT) if mine else None
+        if self._before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._ask)
+        return self
 
-    def metrics(self, x: Tensor, loss: Loss) -> dict[str, Any]:
-        """What to log after a step on x [frames, d_in]. The FVU is that of this batch, about its own mean."""
-        variance = (x - x.mean(0)).square().sum() * self.training.scale**2
-        return {
-            "step": self.step,
-            "loss": _digits(loss.total.detach()),
-            "fvu": _digits(loss.reconstruction / variance),
-            "l0": _digits(loss.l0),
-            "dead": _digits((self.training.since_fired > self.training.dead_after).float().mean()),
-            "dead_after_frames": self.training.dead_after,
-            "lr": _digits(self.rate),
-            "gradient_norm": _digits(self.norm),
-            "bad_batches": self.bad_batches,
-            **{name: _digits(value) for name, value in loss.parts.items()},
-        }
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.wanted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"training.{name}": tensor for name, tensor in self.training.state_dict().items()}
-        for name, weight in self.weights.items():
-            for key, value in self.optimizer.state[weight].items():
-                tensors[f"optimizer.{name}.{key}"] = value
-        return tensors
+    def __exit__(self, *_: object) -> None:
+        if self._before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def checkpoint(self) -> None:
-        """Write everything needed to go on, in one atomic file."""
-        with artifacts.writing(self.path):
-            self.path.parent.mkdir(exist_ok=True)
-        state = {"step": self.step, "position": list(self.position), "bad_batches": self.bad_batches}
-        with artifacts.replacing(self.path) as temporary:
-            save_file(self._tensors(), temporary, {"freud": json.dumps(state)})
 
-    def resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
-        if not self.path.is_file():
+class _Progress:
+    """One live line over all groups: FVU, L0, dead latents, frames a second, time left."""
+
+    def __init__(self, groups: list[_Group], shown: bool) -> None:
+        self.runs = sum(len(group.jobs) for group in groups)
+        total, done = sum(group.steps for group in groups), sum(group.step for group in groups)
+        hidden = None if shown else True
+        self.bar = tqdm(total=total, initial=done, unit="step", desc="train", disable=hidden)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def show(self, group: _Group) -> None:
+        self.bar.update()
+        if not group.metrics or self.bar.disable:
             return
-        try:
-            with safe_open(self.path, framework="pt") as file:  # pyright: ignore[reportArgumentType]
-                state = json.loads(file.metadata()["freud"])
-                for name, tensor in self._tensors().items():
-                    tensor.data.copy_(file.get_tensor(name))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DamagedFileError(f"{self.path}: damaged ({error}); delete it to train from the start") from None
-        self.step = state["step"]
-        self.position = Position(*state["position"])
-        self.bad_batches = state["bad_batches"]
+        every = list(group.metrics.values())
+        line = {name: _range([metrics[name] for metrics in every]) for name in ("fvu", "l0", "dead")}
+        line["frames/s"] = str(every[-1]["frames_per_second"])
+        self.bar.set_postfix(({"saes": len(every)} if self.runs > 1 else {}) | line, refresh=False)
 
 
-def _digits(value: Tensor | float) -> float:
-    return float(f"{float(value):.5g}")
+def _range(values: list[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low}..{high}"
 
 
-Log = Callable[[dict[str, Any]], None]
-
-
-def _json_lines(path: Path, step: int) -> Log:
-    """Append to a JSON Lines log, first cut back to `step`, where the training goes on."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    kept = []
-    for line in lines:
-        with contextlib.suppress(ValueError, KeyError):  # a run that was killed may have left half a line
-            if json.loads(line)["step"] <= step:
-                kept.append(f"{line}\n")
-    with artifacts.replacing(path) as temporary:
-        temporary.write_text("".join(kept), encoding="utf-8")
-
-    def log(metrics: dict[str, Any]) -> None:
-        with artifacts.writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
-
-    return log
-
-
-def _summary_writer() -> type:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise FreudError("tensorboard: not installed; run `pip install 'freud-audio[tensorboard]'`") from None
-    return SummaryWriter
-
-
-def _tensorboard(summary_writer: type, folder: Path, step: int) -> Log:
-    """Write TensorBoard events; what an interrupted run wrote after `step` is hidden."""
-    writer = summary_writer(folder, purge_step=step + 1)
-
-    def log(metrics: dict[str, Any]) -> None:
-        for name, value in metrics.items():
-            if name != "step":
-                writer.add_scalar(name, value, metrics["step"])
-        writer.flush()
-
-    return log
-
-
-def _finish(
-    out: Path,
-    parameters: dict[str, Any],
-    run: _Run,
-    source: FrameSource,
-    held_out: FrameSource | None,
-) -> SAE:
-    sae = run.training.finish()
+def _finish(job: _Job) -> None:
+    """Write the SAE of a run that has made its last step, and how good it is."""
+    assert job.trainer is not None
+    sae = job.trainer.finish()
+    source, held_out = job.data.source, job.data.held_out
     sae.metadata = {
         **source.origin,
-        "training": {k: parameters[k] for k in ("architecture", "options", "data")},
+        "training": {name: job.parameters[name] for name in ("architecture", "options", "data")},
     }
 
     def measure(blocks: Iterator[Tensor]) -> dict[str, float] | None:
@@ -311,8 +383,8 @@ def _finish(
 
     results = {
         "clips": {"train": len(source.clips), "validation": len(held_out.clips) if held_out else 0},
-        "steps": run.step,
-        "bad_batches": run.bad_batches,
+        "steps": job.trainer.step,
+        "bad_batches": int(job.trainer.bad_batches),
         "train": measure(source.ordered()),
         "validation": measure(held_out.ordered()) if held_out else None,
         "problems": [
@@ -320,7 +392,9 @@ def _finish(
             for clip, reason in {**source.problems, **(held_out.problems if held_out else {})}.items()
         ],
     }
-    files = [*save(sae, out), LOG]
-    artifacts.finish(out, KIND, parameters, files, results=results)
-    artifacts.discard(out / CHECKPOINT.parent)
-    return sae
+    if job.trackers:
+        job.trackers.close()
+    files = [*save(sae, job.out), LOG]
+    artifacts.finish(job.out, KIND, job.parameters, files, results=results)
+    artifacts.discard(job.out / CHECKPOINT.parent)
+    job.trainer = None
