@@ -39,6 +39,8 @@ def main(
         return
     found, activity, geometry = quality.reconstruction, quality.activity, quality.geometry
     print(f"{found.frames} frames of {quality.measured.clips} clips: {quality.measured.why}")
+    if quality.measured.largest_norm is not None:
+        print(f"{quality.measured.left_out} frames of norm over {quality.measured.largest_norm:.4g} are left out")
     rows: list[tuple[str, float, str]] = [
         ("FVU", found.fvu, f"PCA with as many numbers a frame: {quality.pca_fvu:.4g}"),
         ("explained variance", found.explained_variance, ""),

@@ -59,7 +59,7 @@ def page(quality: Quality, curves: Curves) -> str:
 <style>{STYLE}</style>
 <h1>{escape(title)}</h1>
 <p class="soft">{escape(str(sae["model"] or "model unknown"))} · {escape(lead)}</p>
-<p>Measured on {measured.frames:,} frames of {measured.clips:,} clips: {escape(measured.why)}.</p>
+<p>Measured on {measured.frames:,} frames of {measured.clips:,} clips: {escape(measured.why)}.{_left_out(quality)}</p>
 <dl class="numbers">{_numbers(quality)}</dl>
 <h2>Distributions</h2>
 <div class="plots">{_figures(quality, curves)}</div>
@@ -69,6 +69,13 @@ def page(quality: Quality, curves: Curves) -> str:
 <pre>{escape(json.dumps({"freud": __version__, "data": measured.data, **sae}, indent=2, ensure_ascii=False))}</pre>
 </html>
 """
+
+
+def _left_out(quality: Quality) -> str:
+    measured = quality.measured
+    if measured.largest_norm is None:
+        return ""
+    return f" {measured.left_out:,} frames of norm over {measured.largest_norm:.4g} are left out, as in training."
 
 
 def _numbers(quality: Quality) -> str:

@@ -6,6 +6,7 @@ grow with them; each number comes with the N it was measured on, and with a cont
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,13 +41,17 @@ class Frames:
         split: which clips were asked for.
         why: how those were found, in a sentence.
         clips: how many clips. frames: how many frames, N. data: fingerprint of the store.
+        largest_norm: frames of a larger norm are left out, as they were in training; None if none are.
+        left_out: how many those are.
     """
 
     split: Split
     why: str
-    clips: int
-    frames: int
     data: str
+    clips: int = 0
+    frames: int = 0
+    largest_norm: float | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,8 @@ def evaluate(
     if other is not None:
         other.check_site(frames.origin, frames.width)
     source, fitting, measured = choose(loaded, StoredFrames(frames), split)
+    if ratio := _options(loaded).get("largest_norm"):
+        measured = replace(measured, largest_norm=ratio * frames.norm["median"])
     parameters = {
         "sae": fingerprint(loaded.config(), loaded.state_dict()),
         "against": None if other is None else fingerprint(other.config(), other.state_dict()),
@@ -188,17 +195,18 @@ def compare(
         training: rows of the log, passed through.
         progress: show progress bars on a terminal.
     """
+    largest = measured.largest_norm
     fitted, here = Moments.zero(source.width), Moments.zero(source.width)
-    found, firing = measure(sae, here.watch(_shown(source, "evaluate", progress)))
+    found, firing = measure(sae, here.watch(_shown(source, "evaluate", largest, progress)))
     if fitting is None:
         fitted = here
     else:
-        for _ in fitted.watch(_shown(fitting, "control", progress)):
+        for _ in fitted.watch(_shown(fitting, "control", largest, progress)):
             pass
     directions, similar = geometry(sae.W_dec[firing.alive])
     matched = partner = None
     if other is not None:
-        _, theirs = measure(other, _shown(source, "against", progress))
+        _, theirs = measure(other, _shown(source, "against", largest, progress))
         matched, partner = stability(sae.W_dec[firing.alive], other.W_dec[theirs.alive])
     quality = Quality(
         sae={
@@ -210,7 +218,7 @@ def compare(
             "site": sae.metadata.get("site"),
             "training": sae.metadata.get("training"),
         },
-        measured=replace(measured, clips=len(source.clips), frames=found.frames),
+        measured=replace(measured, clips=len(source.clips), frames=found.frames, left_out=source.frames - found.frames),
         reconstruction=found,
         pca_fvu=pca_fvu(fitted, here, max(1, round(found.l0))),
         activity=Activity(
@@ -236,10 +244,9 @@ def choose(sae: SAE, every: FrameSource, split: Split) -> tuple[FrameSource, Fra
     data = every.fingerprint
 
     def measured(why: str) -> Frames:
-        return Frames(split, why, 0, 0, data)
+        return Frames(split, why, data)
 
-    training = sae.metadata.get("training")
-    options = training.get("options", {}) if isinstance(training, dict) else {}
+    training, options = sae.metadata.get("training"), _options(sae)
     if split == "all":
         return every, None, measured("all clips, as asked")
     if not isinstance(training, dict) or "validation" not in options:
@@ -254,6 +261,13 @@ def choose(sae: SAE, every: FrameSource, split: Split) -> tuple[FrameSource, Fra
         return every, None, measured("all clips, which it was trained on, as none were held out")
     why = f"{len(held)} of {len(every.clips)} clips, held out of its training (seed {seed})"
     return every.only(held), every.only(kept), measured(why)
+
+
+def _options(sae: SAE) -> dict[str, Any]:
+    """The options it was trained with; none if it does not say."""
+    training = sae.metadata.get("training")
+    options = training.get("options") if isinstance(training, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def read(out: Path | str) -> Quality:
@@ -287,20 +301,18 @@ def _load(path: Path | str, site: str | None) -> SAE:
     return sae
 
 
-def _shown(source: FrameSource, what: str, progress: bool) -> Iterator[Tensor]:
-    """The frames in order, with a progress bar, as finite float32."""
+def _shown(source: FrameSource, what: str, largest: float | None, progress: bool) -> Iterator[Tensor]:
+    """The frames in order whose norm is not above `largest`, with a progress bar, as finite float32."""
     with tqdm(total=source.frames, unit="frame", desc=what, disable=None if progress else True) as bar:
         for block in source.ordered():
             if not torch.isfinite(block).all():
                 raise FreudError(f"{source.origin['site']}: activations are not finite; collect them again")
-            yield block
+            yield block if largest is None else block[block.norm(dim=1) <= largest]
             bar.update(len(block))
 
 
 def _log(sae: Path) -> list[dict[str, Any]]:
     """The rows of a training's log, if the SAE has one."""
-    import json
-
     path = sae / "training.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
