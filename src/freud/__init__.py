@@ -13,8 +13,9 @@ from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.version import __version__
 
 if TYPE_CHECKING:
-    from freud import activations, audio, corpus, evaluation, features, models, saes
+    from freud import activations, audio, corpus, editing, evaluation, features, models, saes
     from freud.activations import collect
+    from freud.editing import edit
     from freud.evaluation import evaluate
     from freud.features import index
     from freud.pipeline import demo, discover, doctor, search
@@ -26,11 +27,12 @@ _FUNCTIONS = {
     "evaluate": "freud.evaluation",
     "index": "freud.features",
     "search": "freud.pipeline",
+    "edit": "freud.editing",
     "demo": "freud.pipeline",
     "discover": "freud.pipeline",
     "doctor": "freud.pipeline",
 }
-_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation")
+_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation", "editing")
 
 __all__ = [
     "DamagedFileError",
@@ -44,6 +46,8 @@ __all__ = [
     "demo",
     "discover",
     "doctor",
+    "edit",
+    "editing",
     "evaluate",
     "evaluation",
     "features",

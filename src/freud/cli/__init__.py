@@ -24,6 +24,7 @@ VERBS = {
     "index": "index the neurons of a site, or the latents of an SAE",
     "features": "list features with their statistics, show one, or rank those of a clip",
     "search": "find the clips that drive a feature most",
+    "edit": "change a feature, and see what the model then hears",
     "serve": "see, hear, search and edit features in a browser",
     "doctor": "check this machine, and the files of a result",
 }

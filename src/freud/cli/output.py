@@ -52,7 +52,12 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value or 0.0:.4g}"  # no "-0"
-    return "".join(c if c.isprintable() else " " for c in str(value))  # a name may hold a newline or worse
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text without control characters: a name or a transcript may hold a newline or worse."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def size(count: float) -> str:

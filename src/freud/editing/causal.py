@@ -1,0 +1,238 @@
+"""Does a feature that detects a label also cause it? The counting behind the published tables.
+
+For each label the feature with the best F1 on its frames is chosen on some clips and edited on others, beside a random
+feature of about the same density that does not detect the label. Where the model transcribes, words that contain the
+label are told from others; where it does not, the recall of a linear probe on the encoder's final output is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from freud.audio import valid_frames
+from freud.corpus import Clip, Corpus
+from freud.corpus.table import Segment
+from freud.editing.probe import SITE, Probe
+from freud.editing.run import PLAIN, Variant, clip_samples, run_window
+from freud.editing.words import changed_words, differences
+from freud.models import AudioModel
+from freud.models.edits import Feature
+from freud.saes import SAE
+
+FRAMES_PER_SECOND = 50
+UNRELATED = 0.1  # a control's F1 for the label is below this
+NEAREST = 10  # a control is drawn from so many of those nearest in density
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A latent chosen for a label, and its control.
+
+    Attributes:
+        label: such as a phone.
+        latent: the one with the best F1. f1: that, on the frames of the clips it was chosen on.
+        control: a random latent of about the same density that does not detect the label.
+        density, control_density: share of those frames on which each is active.
+    """
+
+    label: str
+    latent: int
+    f1: float
+    control: int
+    density: float
+    control_density: float
+
+
+def frame_labels(segments: Iterable[Segment], frames: int) -> np.ndarray:
+    """The label in which the middle of each frame lies, [frames] of str; "" where there is none."""
+    found = np.full(frames, "", object)
+    for segment in segments:
+        first, last = (int(np.ceil(FRAMES_PER_SECOND * time - 0.5)) for time in (segment.start, segment.end))
+        found[max(first, 0) : max(last, 0)] = segment.label
+    return found
+
+
+def detectors(
+    model: AudioModel,
+    sae: SAE,
+    corpus: Corpus,
+    clips: Iterable[Clip],
+    tier: str,
+    *,
+    ignore: Sequence[str] = (),
+    fewest: int = 1,
+    seed: int = 0,
+) -> list[Detector]:
+    """For each label of a tier the latent that detects it best, best detected first.
+
+    Args:
+        model: what the SAE was trained on.
+        sae: its latents are candidates.
+        corpus: has the tier.
+        clips: those to choose on.
+        tier: such as `phones`.
+        ignore: labels to leave out, such as silence.
+        fewest: frames that a label needs.
+        seed: of the choice of controls.
+    """
+    site = sae.metadata["site"]
+    together: dict[str, torch.Tensor] = {}
+    counts: dict[str, int] = {}
+    active, frames = torch.zeros(sae.d_sae), 0
+    for clip in clips:
+        x, labels = labeled_frames(model, corpus, clip, site, tier)
+        with torch.inference_mode():
+            firing = sae.encode(x) > 0
+        active, frames = active + firing.sum(0), frames + len(x)
+        for label in set(labels) - {"", *ignore}:
+            mask = torch.from_numpy(labels == label)
+            together[label] = together.get(label, torch.zeros(sae.d_sae)) + firing[mask].sum(0)
+            counts[label] = counts.get(label, 0) + int(mask.sum())
+    rng = np.random.default_rng(seed)
+    density = (active / frames).numpy()
+    chosen = []
+    for label in sorted(counts):
+        if counts[label] < fewest:
+            continue
+        f1 = (2 * together[label] / (active + counts[label])).numpy()
+        best = int(f1.argmax())
+        others = np.flatnonzero((f1 < UNRELATED) & (density > 0))
+        nearest = others[np.abs(density[others] - density[best]).argsort(kind="stable")[:NEAREST]]
+        control = int(rng.choice(nearest))
+        chosen.append(Detector(label, best, float(f1[best]), control, float(density[best]), float(density[control])))
+    return sorted(chosen, key=lambda each: -each.f1)
+
+
+def labeled_frames(
+    model: AudioModel, corpus: Corpus, clip: Clip, site: str, tier: str
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Activations of a clip's valid frames [frames, width], and the label of each."""
+    samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)
+    parts = []
+    for start in range(0, len(samples), model.window_samples):
+        part = samples[start : start + model.window_samples]
+        parts.append(model.activations(model.log_mel([part]), [site])[site][0, : valid_frames(len(part))].float())
+    x = torch.cat(parts)
+    return x, frame_labels(corpus.segments(clip.id, tier), len(x))
+
+
+@dataclass(frozen=True)
+class WordEffect:
+    """On how many clips an edit changed the transcript, and on how many only in words that contain the label."""
+
+    clips: int
+    changed: int
+    only_there: int
+
+
+def word_effect(
+    model: AudioModel, corpus: Corpus, clips: Iterable[Clip], tier: str, label: str, feature: Feature, factor: float
+) -> WordEffect:
+    """Scale a feature on each clip and compare with the transcript without an edit; commas do not count.
+
+    Args:
+        model: one that can transcribe.
+        corpus: with the tiers `words` and `tier`.
+        clips: where to try it; each must fit the model's window.
+        tier: of the label.
+        label: what the feature is said to detect.
+        feature: what to scale.
+        factor: by how much.
+    """
+    count = changed = only_there = 0
+    for clip in clips:
+        samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)[: model.window_samples]
+        outcomes, _ = run_window(model, samples, 0, [PLAIN, Variant([feature.scale(factor)])])
+        texts = [each.hearing.text.replace(",", "").split() for each in outcomes if each.hearing]
+        words = changed_words(differences(*texts))
+        count += 1
+        changed += bool(words)
+        only_there += bool(words) and words <= words_with(corpus, clip, tier, label)
+    return WordEffect(count, changed, only_there)
+
+
+def words_with(corpus: Corpus, clip: Clip, tier: str, label: str) -> set[int]:
+    """Positions of the words of a clip in which a label's middle lies."""
+    middles = [(s.start + s.end) / 2 for s in corpus.segments(clip.id, tier) if s.label == label]
+    words = corpus.segments(clip.id, "words")
+    return {i for i, word in enumerate(words) if any(word.start <= middle < word.end for middle in middles)}
+
+
+@dataclass(frozen=True)
+class RecallEffect:
+    """How an edit changes the recall of a probe.
+
+    Attributes:
+        label: the class the edited feature is said to detect. frames: of that class.
+        before: recall on it without an edit.
+        change: of that recall. others: mean change over the other classes that have frames.
+    """
+
+    label: str
+    frames: int
+    before: float
+    change: float
+    others: float
+
+
+def recall_effects(
+    model: AudioModel,
+    probe: Probe,
+    corpus: Corpus,
+    clips: Iterable[Clip],
+    tier: str,
+    edits: Mapping[str, tuple[str, Variant]],
+) -> dict[str, RecallEffect]:
+    """What edits do to a probe's recall of each class, over the labeled frames of clips.
+
+    Args:
+        model: any; the clips must fit its window.
+        probe: on the encoder's final output.
+        corpus: with the tier.
+        clips: not those the probe was trained on.
+        tier: whose labels are the probe's classes.
+        edits: by name: the label in question, and how to run the model.
+    """
+    names = list(edits)
+    classes = np.array(probe.classes, object)
+    total = np.zeros(len(classes))
+    right = np.zeros((len(names) + 1, len(classes)))
+    for clip in clips:
+        samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)[: model.window_samples]
+        labels = frame_labels(corpus.segments(clip.id, tier), valid_frames(len(samples)))
+        with torch.inference_mode(), model.lock:
+            outcomes, _ = run_window(model, samples, 0, [PLAIN, *(edits[name][1] for name in names)])
+        for row, outcome in enumerate(outcomes):
+            said = classes[probe.log_probabilities(outcome.encoded[0, : len(labels)]).argmax(1).numpy()]
+            for number, label in enumerate(classes):
+                right[row, number] += ((labels == label) & (said == label)).sum()
+        total += [(labels == label).sum() for label in classes]
+    there = total > 0
+    recall = right / np.maximum(total, 1)
+    found = {}
+    for row, name in enumerate(names, 1):
+        own = list(probe.classes).index(edits[name][0])
+        change = recall[row] - recall[0]
+        others = there & (np.arange(len(classes)) != own)
+        found[name] = RecallEffect(
+            edits[name][0], int(total[own]), float(recall[0, own]), float(change[own]), float(change[others].mean())
+        )
+    return found
+
+
+__all__ = [
+    "SITE",
+    "Detector",
+    "RecallEffect",
+    "WordEffect",
+    "detectors",
+    "frame_labels",
+    "labeled_frames",
+    "recall_effects",
+    "word_effect",
+    "words_with",
+]
