@@ -63,7 +63,7 @@ class ModelFrames:
         keep: int = 0,
         folder: Path | None = None,
     ) -> list[ModelFrames]:
-        """A source for each site; while the same pools are asked of each, one pass of the model serves them all."""
+        """A source for each site, in data-flow order. While all ask for the same pools, one pass serves them."""
         shared = _Pass(model, corpus, sites, None, batch_size, keep, folder)
         return [cls.__new__(cls)._of(shared, number) for number in range(len(shared.sites))]
 

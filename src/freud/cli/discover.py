@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from freud.cli.options import Json, Sites, Training
+from freud.cli.options import Json, Kind, Sites, Training
 from freud.cli.output import print_json, print_table, say_problems, size
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def main(
     sites: Sites,
     out: Path,
     training: Training,
-    architecture: Literal["topk", "l1", "none"] = "topk",
+    architecture: Kind | Literal["none"] = "topk",
     dtype: Literal["float16", "bfloat16", "float32"] = "float16",
     batch_size: int = 8,
     json: Json = False,

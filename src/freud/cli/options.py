@@ -16,6 +16,8 @@ Sites = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
 Json = Switch
 
+Kind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "gated", "l1"]
+
 T = TypeVar("T")
 Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]  # its help says what happens without it
 
@@ -28,16 +30,24 @@ class Training:
     """Latents as a multiple of the site's width (default: 16)."""
     d_sae: Maybe[int] = None
     """Number of latents, instead of --expansion."""
-    k: Maybe[int] = None
-    """topk: active latents a frame (default: 32)."""
-    aux_k: Maybe[int] = None
-    """topk: dead latents that predict the residual (default: half the site's width)."""
+    scaling: Maybe[Literal["rms", "dimension", "frame"]] = None
+    """Of the inputs while training, undone in the SAE: all alike, each dimension, or each frame (default: rms)."""
     dead_after: Maybe[int] = None
     """A latent is dead when silent for this many frames (default: 200000)."""
+    k: Maybe[int] = None
+    """topk, batchtopk, matryoshka: active latents a frame (default: 32)."""
+    aux_k: Maybe[int] = None
+    """The same: dead latents that predict the residual (default: half the site's width)."""
+    multi_topk: Switch = False
+    """topk: also reconstruct from four times as many latents."""
     coefficient: Maybe[float] = None
-    """l1: weight of the penalty (default: 0.08)."""
+    """l1, gated, jumprelu: weight of the penalty (default: 0.08; jumprelu 0.002)."""
+    penalty: Maybe[Literal["l0", "tanh"]] = None
+    """jumprelu: what is penalized (default: l0)."""
     tied: Switch = False
     """l1: one matrix for encoder and decoder."""
+    resample_every: Maybe[int] = None
+    """l1: steps after which dead latents start anew, in the first half (default: never)."""
     steps: Maybe[int] = None
     """Optimizer steps (default: about 50 passes over the frames, at least a million frames)."""
     train_batch_size: Maybe[int] = None
@@ -50,10 +60,16 @@ class Training:
     """Share of the steps over which it rises (default: 0.05)."""
     validation: Maybe[float] = None
     """Share of the clips held out (default: 0.1)."""
+    largest_norm: Maybe[float] = None
+    """Leave out frames whose norm is more than this many times the median (default: keep all)."""
+    ema: Maybe[float] = None
+    """Write the moving average of the weights, with this memory, such as 0.999 (default: the last weights)."""
     precision: Maybe[Literal["float32", "bfloat16"]] = None
     """Of the products; weights stay float32 (default: float32)."""
     seed: Maybe[int] = None
-    """Of the split, the order of frames and the initial weights (default: 0)."""
+    """Of the initial weights (default: 0)."""
+    data_seed: Maybe[int] = None
+    """Of the split and the order of frames (default: 0)."""
 
     def architecture(self, name: str) -> Architecture:
         """The settings of architecture `name`.
@@ -64,23 +80,34 @@ class Training:
         from freud.saes import ARCHITECTURES
 
         kind = ARCHITECTURES[name]
-        every = {field.name for other in ARCHITECTURES.values() for field in fields(other)}
-        known = {field.name for field in fields(kind)}
-        given = {
+        given = self.settings()
+        if foreign := sorted(given.keys() - {field.name for field in fields(kind)}):
+            raise FreudError(f"--{foreign[0].replace('_', '-')}: has no meaning with --architecture {name}")
+        return kind(**given)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of architectures that were given."""
+        from freud.saes import ARCHITECTURES
+
+        every = {field.name for kind in ARCHITECTURES.values() for field in fields(kind)}
+        return {
             flag: value
             for flag, value in vars(self).items()
             if flag in every and value is not None and value is not False  # 0 is a value
         }
-        if foreign := sorted(given.keys() - known):
-            raise FreudError(f"--{foreign[0].replace('_', '-')}: has no meaning with --architecture {name}")
-        return kind(**given)
+
+    def given(self) -> dict[str, Any]:
+        """The options of training that were given."""
+        from freud.saes import Options
+
+        values: dict[str, Any] = {"batch_size": self.train_batch_size}
+        values |= {
+            field.name: getattr(self, field.name, None) for field in fields(Options) if field.name != "batch_size"
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     def options(self) -> Options:
         """How to train, with the defaults filled in."""
         from freud.saes import Options
 
-        given: dict[str, Any] = {"batch_size": self.train_batch_size}
-        given |= {
-            field.name: getattr(self, field.name, None) for field in fields(Options) if field.name != "batch_size"
-        }
-        return Options(**{name: value for name, value in given.items() if value is not None})
+        return Options(**self.given())

@@ -1,55 +1,128 @@
-"""`freud train`: train a sparse autoencoder on a site of stored activations."""
+"""`freud train`: train sparse autoencoders on stored activations, or straight from a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
-from freud.cli.options import Json, Switch, Training
-from freud.cli.output import print_json, print_table
+from freud.cli.options import Json, Kind, Maybe, Switch, Training
+from freud.cli.output import print_json, print_table, say_problems
+from freud.errors import FreudError
+
+if TYPE_CHECKING:
+    from freud.saes import Recipe
+    from freud.saes.train import Frames
+
+COLUMNS = ("frames", "fvu", "l0", "dead", "cosine")
 
 
 def main(
-    activations: tyro.conf.Positional[Path],
-    site: str,
     out: Path,
     training: Training,
-    architecture: Literal["topk", "l1"] = "topk",
+    activations: tyro.conf.Positional[Maybe[Path]] = None,
+    site: Maybe[str] = None,
+    architecture: Maybe[Kind] = None,
+    recipe: Maybe[Path] = None,
+    model: Maybe[str] = None,
+    corpus: Maybe[Path] = None,
+    keep: Maybe[float] = None,
+    device: Maybe[str] = None,
     tensorboard: Switch = False,
+    wandb: Switch = False,
+    trackio: Switch = False,
     json: Json = False,
 ) -> None:
-    """Train a sparse autoencoder on one site and write it in SAELens's layout.
+    """Train a sparse autoencoder, or all those of a recipe, and write them in SAELens's layout.
 
     Args:
-        activations: A folder written by `freud collect`.
-        site: The site.
-        out: Folder to write.
+        out: Folder to write; with --recipe, there is a folder in it for each run.
         training: How to train.
-        architecture: Kind of SAE.
+        activations: A folder written by `freud collect`; or give --model and --corpus.
+        site: The site to train on.
+        architecture: Kind of SAE (default: topk).
+        recipe: A TOML or JSON file of runs; options of training given beside it count for all of them.
+        model: Train straight from this model (see `freud models`), with nothing stored.
+        corpus: Audio to run --model on: a corpus written by `freud corpus`, or a folder.
+        keep: With --model, GiB of the newest frames to keep on disk while training (default: 0).
+        device: cpu, cuda or cuda:N (default: a GPU if there is one).
         tensorboard: Write TensorBoard events too.
+        wandb: Log to Weights & Biases too.
+        trackio: Log to trackio too.
         json: Print JSON.
     """
-    import freud
-    from freud import artifacts
-    from freud.activations import read
+    from freud import artifacts, saes
 
-    chosen = training.architecture(architecture)
-    freud.train(
-        read(activations)[site],
-        chosen,
-        out,
-        options=training.options(),
-        tensorboard=tensorboard,
-        progress=not json,
-    )
-    manifest = artifacts.read(out, "train").manifest
+    plan = _plan(recipe, site, architecture, training)
+    kept = out.with_name(f"{out.name}.kept")
+    frames = _frames(plan, activations, model, corpus, keep or 0.0, kept)
+    saes.sweep(
+        frames, plan.runs, out,
+        device=device, tensorboard=tensorboard, wandb=wandb, trackio=trackio, progress=not json,
+    )  # fmt: skip
+    artifacts.discard(kept)
+    folders = [out / run.name for run in plan.runs]
+    manifests = [artifacts.read(folder, "train").manifest for folder in folders]
     if json:
-        print_json({"path": out, **manifest})
+        listed = [{"path": folder, **manifest} for folder, manifest in zip(folders, manifests, strict=True)]
+        print_json({"path": out, "runs": listed} if recipe else listed[0])
         return
-    results = manifest["results"]
-    parts = [part for part in ("train", "validation") if results[part]]
-    print(f"{out}: {architecture}, {results['steps']} steps, {results['bad_batches']} batches skipped as not finite")
-    header = ["frames", "fvu", "l0", "dead", "cosine"]
-    print_table(["clips", *header], [[part, *(results[part][key] for key in header)] for part in parts])
+    rows = []
+    for folder, run, manifest in zip(folders, plan.runs, manifests, strict=True):
+        results = manifest["results"]
+        rows += [
+            [str(folder), run.architecture.name, part, *(results[part][key] for key in COLUMNS)]
+            for part in ("train", "validation")
+            if results[part]
+        ]
+        if results["bad_batches"]:
+            print(f"{folder}: {results['bad_batches']} of {results['steps']} batches skipped as not finite")
+    problems = manifests[0]["results"]["problems"]
+    say_problems([{"path": problem["clip"], "reason": problem["reason"]} for problem in problems])
+    print_table(["sae", "architecture", "clips", *COLUMNS], rows)
+
+
+def _plan(recipe: Path | None, site: str | None, architecture: Kind | None, training: Training) -> Recipe:
+    """The runs that the command line asks for."""
+    from freud.saes import Recipe, Run, read_recipe
+
+    if recipe is None:
+        if site is None:
+            raise FreudError("--site: missing; say which site to train on, or give a --recipe")
+        run = Run(
+            name="",
+            site=site,
+            architecture=training.architecture(architecture or "topk"),
+            options=training.options(),
+        )
+        return Recipe(runs=(run,))
+    if architecture or training.settings():
+        flag = "architecture" if architecture else next(iter(training.settings()))
+        raise FreudError(f"--{flag.replace('_', '-')}: is for one SAE; with --recipe, say it in {recipe}")
+    return read_recipe(recipe, **training.given(), **({"site": site} if site else {}))
+
+
+def _frames(
+    plan: Recipe, activations: Path | None, model: str | None, corpus: Path | None, keep: float, kept: Path
+) -> Frames:
+    """Where frames come from: what the command line says, else what the recipe does."""
+    import freud
+    from freud.activations import ModelFrames, read
+
+    if activations is None and model is None and corpus is None and plan.activations:
+        activations = Path(plan.activations)
+    if activations is not None:
+        if model is not None or corpus is not None or keep:
+            raise FreudError("--model, --corpus, --keep: have no meaning with stored activations")
+        return read(activations)
+    model = model or plan.model
+    corpus = corpus or (Path(plan.corpus) if plan.corpus else None)
+    if model is None or corpus is None:
+        raise FreudError("give a folder of activations, or --model and --corpus")
+    if not 0 <= keep < float("inf"):
+        raise FreudError(f"--keep {keep}: expected 0 or more GiB")
+    loaded = freud.models.load(model)
+    sources = ModelFrames.of_sites(loaded, freud.corpus.read(corpus), plan.sites, keep=round(keep * 2**30), folder=kept)
+    by_name = {source.site.name: source for source in sources}
+    return {site: by_name[loaded.site(site).name] for site in plan.sites}  # a recipe may use aliases

@@ -73,12 +73,12 @@ class Recipe:
         return list(dict.fromkeys(run.site for run in self.runs))
 
 
-def read_recipe(path: Path | str, **defaults: Any) -> Recipe:
+def read_recipe(path: Path | str, **overrides: Any) -> Recipe:
     """Read a recipe.
 
     Args:
         path: a .toml or .json file.
-        defaults: settings of every run, which the file may replace.
+        overrides: settings of every run, whatever the file says of them.
 
     Raises:
         FreudError: no such file, not TOML or JSON, or a setting that there is not; the message names it.
@@ -96,13 +96,13 @@ def read_recipe(path: Path | str, **defaults: Any) -> Recipe:
     if not isinstance(table, dict):
         raise FreudError(f"{path}: expected a table of settings with a list called run")
     try:
-        return parse_recipe(defaults | table)
+        return parse_recipe(table, **overrides)
     except FreudError as error:
         raise FreudError(f"{path}: {error}") from None
 
 
-def parse_recipe(table: Mapping[str, Any]) -> Recipe:
-    """The recipe that a table, as read from a file, says.
+def parse_recipe(table: Mapping[str, Any], **overrides: Any) -> Recipe:
+    """The recipe that a table, as read from a file, says; with `overrides` of every run.
 
     Raises:
         FreudError: a setting that there is not, or of another type; the message names it.
@@ -113,7 +113,7 @@ def parse_recipe(table: Mapping[str, Any]) -> Recipe:
         raise FreudError("run: expected one or more tables [[run]]")
     runs: list[Run] = []
     for entry in listed:
-        runs += _expand(shared | dict(entry))
+        runs += _expand(shared | dict(entry) | overrides)
     names = [run.name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise FreudError(f"run: two runs are called {twice[0]!r}; give one of them a name of its own")
