@@ -125,7 +125,7 @@ def stability(rows: Tensor, others: Tensor) -> tuple[Stability, Tensor]:
 
 
 def _random_like(rows: Tensor) -> Tensor:
-    # Not a seed that anybody trains with: a decoder starts as such a draw, and would be compared with its own beginning.
+    # Not a seed that anybody trains with: a decoder starts as such a draw, and would be compared with its own start.
     return torch.randn(rows.shape, generator=torch.Generator().manual_seed(2**40 + 1))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,10 @@ def read(path: Path) -> Any:
     """
     if not path.is_file():
         raise FreudError(f"{path}: no such file")
-    _check_archive(path)
+    stored = _check_archive(path)
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([*_SCALARS, *_DTYPES]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower():
             raise DamagedFileError(
@@ -49,10 +50,25 @@ def read(path: Path) -> Any:
         raise DamagedFileError(f"{path}: not a PyTorch checkpoint; download it again") from None
     except Exception as error:  # on damaged bytes torch's reader raises almost anything
         raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
+    # A mapped storage that claims more than its record goes on into the next one: neither an error nor its own numbers.
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(value)}
+    if sum(storages.values()) > stored:
+        raise DamagedFileError(f"{path}: its tensors claim more bytes than it stores; download it again")
+    return value
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse what is not a whole zip archive of uncompressed records, which is what torch.save writes."""
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor on the CPU in nested containers."""
+    if isinstance(value, torch.Tensor):
+        if value.layout == torch.strided and value.device.type == "cpu":
+            yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _check_archive(path: Path) -> int:
+    """Bytes in the tensors' records of a zip archive as torch.save writes it: whole, its records uncompressed."""
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
@@ -64,3 +80,4 @@ def _check_archive(path: Path) -> None:
         raise DamagedFileError(f"{path}: has compressed records, which torch.save never writes; refused")
     if sum(record.file_size for record in records) > path.stat().st_size:
         raise DamagedFileError(f"{path}: its records claim more bytes than the file has; download it again")
+    return sum(record.file_size for record in records if "/data/" in record.filename)
