@@ -26,7 +26,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from freud.errors import FreudError
@@ -114,6 +114,8 @@ def parse_recipe(table: Mapping[str, Any], **overrides: Any) -> Recipe:
     runs: list[Run] = []
     for entry in listed:
         runs += _expand(shared | dict(entry) | overrides)
+    if not runs:
+        raise FreudError("run: nothing to train, as a list of values is empty")
     names = [run.name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise FreudError(f"run: two runs are called {twice[0]!r}; give one of them a name of its own")
@@ -126,10 +128,9 @@ def _expand(entry: Mapping[str, Any]) -> list[Run]:
     from freud.saes import ARCHITECTURES
 
     kinds = entry.get("architecture", "topk")
-    swept = {} if isinstance(kinds, str) else {"architecture": kinds}
     runs = []
-    for kind in [kinds] if isinstance(kinds, str) else kinds:
-        if kind not in ARCHITECTURES:
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        if not isinstance(kind, str) or kind not in ARCHITECTURES:
             raise FreudError(f"architecture {kind!r}: expected {', '.join(ARCHITECTURES)}")
         settings = _types(ARCHITECTURES[kind])
         types = {"name": "str", "site": "str", **settings, **_types(Options)}
@@ -144,9 +145,13 @@ def _expand(entry: Mapping[str, Any]) -> list[Run]:
             given = {key: _typed(key, value, types[key]) for key, value in {**rest, **chosen}.items()}
             if "site" not in given:
                 raise FreudError("site: missing; say which site to train on")
+            name = given.get("name") or _name(kind, given["site"], chosen, "site" in lists)
+            parts = PurePath(name).parts
+            if "name" in given and (not parts or ".." in parts or PurePath(name).is_absolute() or not given["name"]):
+                raise FreudError(f"name {given['name']!r}: expected the name of a folder")
             runs.append(
                 Run(
-                    name=given.get("name") or _name(kind, given["site"], {**swept, **chosen}, "site" in lists),
+                    name=name,
                     site=given["site"],
                     architecture=ARCHITECTURES[kind](**{key: given[key] for key in settings.keys() & given.keys()}),
                     options=Options(**{key: given[key] for key in _types(Options).keys() & given.keys()}),
