@@ -2,11 +2,11 @@
 
     python recipes/phones/ablate.py MODEL SPEECH UNLABELED WORK [--site encoder.blocks.3] [--phones 8]
 
-MODEL is an encoder (Whisper base's was used), SPEECH a folder of clips with a tier `phones`, UNLABELED a folder of other
-speech, on which the SAE is trained. Everything written goes to WORK; a second run resumes. Of SPEECH every second clip
-serves to train a linear phone probe on the encoder's final output and to choose, for each phone, the latent with the best
-F1; the others are edited. Printed: recall of the probe on the phone, its change when the latent is ablated (error kept),
-the mean change over all other phones, and the same two for a random latent of about the same density.
+MODEL is an encoder (Whisper base's was used), SPEECH a folder of clips with a tier `phones`, UNLABELED a folder of
+other speech, on which the SAE is trained. Everything written goes to WORK; a second run resumes. Of SPEECH every second
+clip serves to train a linear phone probe on the encoder's final output and to choose, for each phone, the latent with
+the best F1; the others are edited. Printed: recall of the probe on the phone, its change when the latent is ablated
+(error kept), the mean change over all other phones, and the same two for a random latent of about the same density.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from freud.saes.train import Options
 
 SILENCE = ("sil", "sp", "spn", "pau", "SIL", "")
 ARCHITECTURE = TopK(k=16, expansion=4)
-OPTIONS = Options(steps=600, batch_size=2048)
+OPTIONS = Options(steps=300, batch_size=1024)
 FEWEST = 100  # frames of a phone among those that latents are chosen on
 
 

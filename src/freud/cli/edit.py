@@ -245,9 +245,8 @@ def _print(told: EditResult) -> None:
         moved = f"{site.frames} frames of {site.site} changed, by {100 * site.relative:.2g} % of their norm"
         print(f"{'activations:':<16}{moved}")
     cosine, norm = told.output.cosine, told.output.norm
-    print(
-        f"{'encoder output:':<16}cosine {cosine.mean():.4f} (lowest {cosine.min():.4f}), change {100 * norm.mean():.2g} %"
-    )
+    moved = f"cosine {cosine.mean():.4f} (lowest {cosine.min():.4f}), change {100 * norm.mean():.2g} %"
+    print(f"{'encoder output:':<16}{moved}")
     for each in sorted(told.probe or (), key=lambda change: -abs(change.edited - change.plain))[:5]:
         print(f"{'probe:':<16}{printable(each.label)}: {each.plain} -> {each.edited} frames")
 

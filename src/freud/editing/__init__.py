@@ -1,8 +1,8 @@
 """Edits and their effects: turn a feature up or down and see exactly what the model then hears.
 
 `edit` runs a clip as it is, reconstructed and edited; `sweep_clip` and `sweep_corpus` do it many times over. Edits are
-made from features: `sae[30].scale(-1)`, `neuron("encoder.blocks.1.mlp.1", 5).ablate()`. Each part is imported when it is
-first used: an edit from the command line has no time for tables.
+made from features: `sae[30].scale(-1)`, `neuron("encoder.blocks.1.mlp.1", 5).ablate()`. Each part is imported when it
+is first used: an edit from the command line has no time for tables.
 """
 
 from __future__ import annotations

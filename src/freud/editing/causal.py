@@ -129,30 +129,40 @@ class WordEffect:
     only_there: int
 
 
-def word_effect(
-    model: AudioModel, corpus: Corpus, clips: Iterable[Clip], tier: str, label: str, feature: Feature, factor: float
-) -> WordEffect:
-    """Scale a feature on each clip and compare with the transcript without an edit; commas do not count.
+def word_effects(
+    model: AudioModel,
+    corpus: Corpus,
+    clips: Iterable[Clip],
+    tier: str,
+    label: str,
+    features: Sequence[Feature],
+    factor: float,
+) -> list[WordEffect]:
+    """Scale each feature on each clip and compare with the transcript without an edit; commas do not count.
 
     Args:
         model: one that can transcribe.
         corpus: with the tiers `words` and `tier`.
         clips: where to try it; each must fit the model's window.
         tier: of the label.
-        label: what the feature is said to detect.
-        feature: what to scale.
+        label: what the features are said to detect.
+        features: what to scale, one at a time.
         factor: by how much.
+
+    Returns:
+        the effect of each feature.
     """
-    count = changed = only_there = 0
+    counts = np.zeros((len(features), 3), int)
     for clip in clips:
         samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)[: model.window_samples]
-        outcomes, _ = run_window(model, samples, 0, [PLAIN, Variant([feature.scale(factor)])])
-        texts = [each.hearing.text.replace(",", "").split() for each in outcomes if each.hearing]
-        words = changed_words(differences(*texts))
-        count += 1
-        changed += bool(words)
-        only_there += bool(words) and words <= words_with(corpus, clip, tier, label)
-    return WordEffect(count, changed, only_there)
+        variants = [PLAIN, *(Variant([feature.scale(factor)]) for feature in features)]
+        outcomes, _ = run_window(model, samples, 0, variants)
+        plain, *edited = (each.hearing.text.replace(",", "").split() for each in outcomes if each.hearing)
+        there = words_with(corpus, clip, tier, label)
+        for row, text in enumerate(edited):
+            words = changed_words(differences(plain, text))
+            counts[row] += (1, bool(words), bool(words) and words <= there)
+    return [WordEffect(*row) for row in counts.tolist()]
 
 
 def words_with(corpus: Corpus, clip: Clip, tier: str, label: str) -> set[int]:
@@ -233,6 +243,6 @@ __all__ = [
     "frame_labels",
     "labeled_frames",
     "recall_effects",
-    "word_effect",
+    "word_effects",
     "words_with",
 ]

@@ -200,7 +200,7 @@ def curves(effects: pa.Table) -> pa.Table:
     beside = ", ".join(f"c.{name} AS control_{name}" for name in names)
     with duckdb.connect() as database:
         database.register("effects", effects)
-        return database.execute(
+        return database.sql(
             f"""
             WITH asked AS (SELECT feature, factor, {sums} FROM effects WHERE control_for IS NULL GROUP BY ALL),
             control AS (SELECT control_for AS feature, factor, {sums} FROM effects

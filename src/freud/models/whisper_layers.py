@@ -127,13 +127,18 @@ class DecoderBlock(Block):
         return self.mlp(x + mixed)
 
 
+def _embedding(size: int, width: int) -> nn.Embedding:
+    """An embedding that draws no random weights: without storage to draw them into, torch loads its compiler first."""
+    return nn.Embedding(size, width, _weight=torch.zeros(size, width))
+
+
 class Encoder(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         width = config["d_model"]
         self.conv1 = nn.Conv1d(config["num_mel_bins"], width, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
-        self.embed_positions = nn.Embedding(config["max_source_positions"], width)
+        self.embed_positions = _embedding(config["max_source_positions"], width)
         self.layers = nn.ModuleList(
             EncoderBlock(
                 width, config["encoder_attention_heads"], config["encoder_ffn_dim"], config["activation_function"]
@@ -162,8 +167,8 @@ class Decoder(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         width = config["d_model"]
-        self.embed_tokens = nn.Embedding(config["vocab_size"], width)
-        self.embed_positions = nn.Embedding(config["max_target_positions"], width)
+        self.embed_tokens = _embedding(config["vocab_size"], width)
+        self.embed_positions = _embedding(config["max_target_positions"], width)
         self.layers = nn.ModuleList(
             DecoderBlock(
                 width, config["decoder_attention_heads"], config["decoder_ffn_dim"], config["activation_function"]

@@ -108,6 +108,9 @@ def random_checkpoint() -> Checkpoint:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weights = Whisper({**NANO, "activation_function": "gelu"}).state_dict()
+        for name, weight in weights.items():
+            if "embed" in name:
+                weight.normal_(std=0.02)
     return Checkpoint("nano", dict(NANO), weights)
 
 
