@@ -145,7 +145,7 @@ class ExampleBank:
         """Edges of the bins that values of continuous labels are ranked in, [labels, RANKS - 1]."""
         stride = max(1, -(-pieces.frames // SAMPLE))
         present = self.sides.fit | self.sides.held
-        sample = [rows[::stride, self._continuous] for _, rows in self._walk(pieces, present)]
+        sample = [rows[::stride, self._continuous].copy() for _, rows in self._walk(pieces, present)]
         values = np.concatenate(sample)
         edges = np.full((len(self._continuous), RANKS - 1), np.inf)
         for column, label in enumerate(np.flatnonzero(self._continuous)):
@@ -180,7 +180,7 @@ class ExampleBank:
             below = np.cumsum(counts[side], 1) - counts[side] / 2
             self._ranks[side] = below / np.maximum(counts[side].sum(1, keepdims=True), 1) - 0.5
         enough = ((positives >= LEAST_FRAMES) & (with_label >= LEAST_CLIPS)).all(0)
-        everywhere = ~self._continuous & (positives.sum(0) == self.frames.sum())
+        everywhere = ~self._continuous & (positives.sum(0) == self.frames[self.sides.fit | self.sides.held].sum())
         self._chosen = np.flatnonzero(enough & ~everywhere)
         if not len(self._chosen):
             raise FreudError(
@@ -218,7 +218,8 @@ class ExampleBank:
         """The null: shuffled labels on a block, made one label at a time.
 
         Labels of frames are shifted around in their clip, each clip by a random distance that is not short; so they
-        keep how long they last and how they follow each other. Labels of clips and speakers go to other clips and speakers of that side.
+        keep how long they last and how they follow each other. Labels of clips and speakers go to other clips and
+        speakers of the same side.
 
         Returns:
             a function of (label's column, its values [frames]) to [frames, count].

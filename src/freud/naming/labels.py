@@ -29,6 +29,7 @@ EDGE = 0.1  # seconds that the start and the end of a clip last
 PAUSE = 0.2  # seconds before and after speech that count as its pause
 LEAST_PAUSE = 0.06  # seconds of silence that make what follows a start of speech
 QUIET = 40.0  # dB below the loudest frame of the clip
+CLIP_EDGES = frozenset(f"place:{place}" for place in ("clip start", "clip end", "pad edge"))
 LEAST = 5  # clips a word, or another label of a tier, must occur in
 
 
@@ -48,6 +49,11 @@ class Label:
     text: str
     continuous: bool = False
     unit: Unit = "frame"
+
+    @property
+    def lagged(self) -> bool:
+        """Whether a feature may come earlier or later: not where the label is a place in the clip, or all of it."""
+        return self.unit == "frame" and self.kind != "time" and self.id not in CLIP_EDGES
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,17 @@ class LabelBank:
         if not self.labels:
             raise FreudError(f"{corpus.path or corpus.root}: has no labels of the kinds {', '.join(wanted)}")
         self.index = {label.id: i for i, label in enumerate(self.labels)}
+
+    @property
+    def usable(self) -> np.ndarray:
+        """[clips] bool: all, or if some clips have phones or words, those and clips of a sound class.
+
+        Nothing is known of what is said in a clip without tiers, so it is no counterexample to any phone.
+        """
+        spoken = [np.diff(tier.clip_start) > 0 for tier in (self._phones, self._words) if tier is not None]
+        if not spoken:
+            return np.ones(len(self.clip_ids), bool)
+        return np.logical_or.reduce(spoken) | self.corpus.table["class"].is_valid().to_numpy()
 
     @property
     def needs_sound(self) -> bool:

@@ -11,14 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from freud.naming.labels import Label
+from freud.naming.labels import CLIP_EDGES, Label
 from freud.naming.scoring import Scores
 
 RATE = 0.05  # of false discoveries
 DENSE = 0.1  # density from which a latent is dense
-POSITIONS = frozenset({"time:time from clip start", "time:time to clip end", "time:frame in window"}) | frozenset(
-    f"place:{place}" for place in ("clip start", "clip end", "pad edge")
-)
 RUNNER_UPS = 3
 SIDES = "+-"
 
@@ -34,7 +31,7 @@ def template(label: Label, row: dict[str, Any], clips: int) -> str:
     rho = row["spearman"]
     score = f"{_arrow(rho)} · ρ {rho:.2f}" if label.continuous else f"· F1 {row['f1']:.2f}"
     on = f"on {clips} held-out clip{'' if clips == 1 else 's'}"
-    lag = f" · lag {row['lag_ms']:+.0f} ms" if label.unit == "frame" else ""
+    lag = f" · lag {row['lag_ms']:+.0f} ms" if row["lag_ms"] else ""
     return f"{label.text} {score} {on}{lag} · null {row['null']:.2f}"
 
 
@@ -96,7 +93,7 @@ def _row(
     score = {name: _number(values[best]) for name, values in scores.columns.items()}
     row |= score | {"label": label.id, "kind": label.kind, "text": label.text, "short": label.text}
     row["name"] = template(label, score, int(scores.columns["clips"][best]))
-    row["positional"] = label.id in POSITIONS
+    row["positional"] = label.kind == "time" or label.id in CLIP_EDGES
     row["onset"] = label.kind == "boundary"
     row["runner_ups"] = [
         {

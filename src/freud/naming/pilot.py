@@ -84,6 +84,8 @@ def look(source: Source, examples: ExampleBank, most_lag: int) -> Pairs:
         rho = rank_sum - defined_sum * weight_sum / has_sum
         rho /= has_sum * spread * np.sqrt(weight_square / has_sum - (weight_sum / has_sum) ** 2)
     strength = np.where(has_sum >= _LEAST, np.where(continuous, np.abs(rho), area), np.nan)
+    fixed = np.array([not label.lagged for label in examples.labels])
+    strength[:, (lags != 0)[:, None] & fixed] = np.nan
     activity = [(everything * table).sum(1) for table in active]
     return _choose(source, strength, true, activity, has_sum, frames, continuous, lags)
 

@@ -85,7 +85,7 @@ def name(
     if bank.needs_sound:
         reader = measure(clips, Path(sound) if sound else out.parent / "sound", progress=progress)
     pieces = _source(index, slice(None)).pieces()
-    frames = np.bincount(pieces.clip, pieces.rows, len(clips)).astype(np.int64)
+    frames = np.bincount(pieces.clip, pieces.rows, len(clips)).astype(np.int64) * bank.usable
     sides = split(clips, frames, by, seed=seed)
     examples = ExampleBank(bank, pieces, sides, reader, seed=seed)
     labels = examples.labels

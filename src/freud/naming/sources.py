@@ -7,7 +7,6 @@ order. Nothing is kept of a block: memory is one block, however long the corpus 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -208,13 +207,13 @@ class _Postings:
         database = duckdb.connect(":memory:")
         database.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2; SET enable_progress_bar = false")
         database.execute("CREATE TABLE chosen AS SELECT unnest(?::INTEGER[]) AS clip", [clips.tolist()])
-        reader = database.execute(
-            "SELECT clip, frame, feature, value FROM read_parquet(?) SEMI JOIN chosen USING (clip) "
-            "WHERE feature >= ? AND feature < ? ORDER BY clip, frame",
-            [path, source.first, source.first + source.features],
+        path = path.replace("'", "''")
+        found = database.sql(
+            f"SELECT clip, frame, feature, value FROM read_parquet('{path}') SEMI JOIN chosen USING (clip) "
+            f"WHERE feature >= {source.first} AND feature < {source.first + source.features} ORDER BY clip, frame"
         )
         self._database = database  # the reader lives as long as it
-        self._batches: pa.RecordBatchReader = reader.to_arrow_reader(200_000)
+        self._batches: pa.RecordBatchReader = found.to_arrow_reader(200_000)
         self._held = [np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, np.float32)]
 
     def until(self, clip: int, frame: int) -> list[np.ndarray]:
@@ -233,18 +232,15 @@ class _Postings:
         return [column[:end] for column in columns]
 
 
-@dataclass
 class Encoded:
     """The latents of an SAE, computed on the way: for SAEs that have no index."""
 
-    activations: SiteActivations
-    sae: SAE
     sparse = True
     sides = "+"
 
-    @property
-    def features(self) -> int:
-        return self.sae.d_sae
+    def __init__(self, activations: SiteActivations, sae: SAE) -> None:
+        self.activations, self.sae = activations, sae
+        self.features = sae.d_sae
 
     @property
     def edges(self) -> np.ndarray:
