@@ -1,16 +1,16 @@
 # The front door. `make demo` shows what FREUD does; `make test` is what CI runs. Both install what they need into
-# .venv; nothing else on the machine is touched.
+# .venv and web/node_modules; nothing else on the machine is touched, but root gets Debian's chromium for the tests.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint check-types check-imports check-docs pytest bench docs clean
+.PHONY: demo test lint check-types check-imports check-docs check-web pytest bench docs web clean
 
 demo: .venv/installed
 	$(BIN)/freud demo --out demo-results
 
-test: lint check-types check-imports check-docs pytest
+test: lint check-types check-imports check-docs check-web pytest
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FREUD needs Python 3.11 or newer: make PYTHON=/path/to/python")'
@@ -22,6 +22,7 @@ test: lint check-types check-imports check-docs pytest
 .venv/installed-dev: .venv/installed
 	$(PIP) --editable '.[dev,docs]'
 	$(PIP) --no-deps openai-whisper
+	command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; }
 	touch $@
 
 lint: .venv/installed-dev
@@ -37,14 +38,25 @@ check-imports: .venv/installed-dev
 check-docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
 
+web/node_modules: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+# The built web app is committed, so that users need no Node.
+web: web/node_modules
+	cd web && npm run --silent api && npm run --silent check && npm run --silent build
+
+check-web: web
+	git diff --exit-code -- src/freud/server/static web/src/api || { echo 'the built web app is not that of web/src: commit what `make web` made' >&2; exit 1; }
+
 pytest: .venv/installed-dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/installed-dev
-	for script in collect index search memory; do $(BIN)/python benchmarks/$$script.py || exit; done
+	for script in collect index search memory web; do $(BIN)/python benchmarks/$$script.py || exit; done
 
 docs: .venv/installed-dev
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf .venv demo-results
+	rm -rf .venv demo-results web/node_modules

@@ -504,8 +504,8 @@ export interface paths {
         };
         /**
          * Events
-         * @description Events of a feature by the size of their peak: the largest, the smallest (for neurons the most negative), a random
-         *     choice, or an even choice of one tenth of them.
+         * @description Events of a feature by the size of their peak: the largest, the smallest (for neurons the most negative), a
+         *     random choice, or an even choice of one tenth of them.
          */
         get: operations["features_events"];
         put?: never;

@@ -151,7 +151,7 @@ export function Player(props: PlayerProps) {
       const heard = labelsAt(tiers.peek(), time).map(({ label }) => label);
       const chosen = state.selection.peek();
       const parts = [seconds(time), value === null ? "" : short(value), heard.join(" · ")];
-      if (chosen && state.hover.peek() === null)
+      if (chosen)
         parts.push(`${seconds(chosen.start)} – ${seconds(chosen.end)} (${seconds(chosen.end - chosen.start, 3)})`);
       readout.current!.textContent = parts.filter(Boolean).join("   ");
       target.setAttribute("aria-valuenow", time.toFixed(3));

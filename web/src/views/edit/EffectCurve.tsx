@@ -57,7 +57,10 @@ const takeFactor = (factor: number): void => {
 
 function Drawn({ of }: { of: Schemas["Curve"] }) {
   const colors = palette.value;
-  const own = useMemo(() => of.points.filter(({ control }) => !control), [of]);
+  const own = useMemo(() => {
+    const byFactor = new Map(of.points.filter(({ control }) => !control).map((point) => [point.factor, point]));
+    return [...byFactor.values()].sort((a, b) => a.factor - b.factor);
+  }, [of]);
   const controls = useMemo(() => {
     const features = new Set(of.points.filter(({ control }) => control).map(({ feature }) => feature));
     return [...features].map((feature) => of.points.filter((point) => point.control && point.feature === feature));
@@ -82,7 +85,7 @@ function Drawn({ of }: { of: Schemas["Curve"] }) {
         words: { range: (_: uPlot, _low: number, high: number): [number, number] => [0, Math.max(high, 1) * 1.1] },
       },
       axes: [
-        axis(colors, { size: 40, label: "factor" }),
+        axis(colors, { size: 22, label: "factor" }),
         axis(colors, {
           scale: "words",
           size: 44,

@@ -5,12 +5,12 @@ import { seconds } from "../../player/scales";
 import { go, number, query } from "../../url";
 import { change, current, fresh, KINDS, operations, setOperations, withKind, type Kind, type Operation } from "./model";
 
-const EXPLAIN: Record<Kind, string> = {
-  scale: "times a factor",
-  set: "to a value",
-  add: "an amount",
-  ablate: "to zero",
-  clamp: "between two values",
+const NAMES: Record<Kind, string> = {
+  scale: "scale by",
+  set: "set to",
+  add: "add",
+  ablate: "ablate",
+  clamp: "clamp to",
 };
 
 export function Operations() {
@@ -97,7 +97,7 @@ function Item({ of, at }: { of: Operation; at: number }) {
           <select value={of.operation} onChange={(event) => set(withKind(of, event.currentTarget.value as Kind))}>
             {KINDS.map((kind) => (
               <option key={kind} value={kind}>
-                {kind} {EXPLAIN[kind]}
+                {NAMES[kind]}
               </option>
             ))}
           </select>
