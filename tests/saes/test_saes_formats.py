@@ -79,19 +79,6 @@ def test_the_fields_are_those_of_saelens(make: Any, tmp_path: Path) -> None:
     assert {name: tuple(t.shape) for name, t in load_file(tmp_path / "sae_weights.safetensors").items()} == SHAPES
 
 
-@pytest.mark.parametrize("make", [topk, standard, tied])
-def test_saelens_reads_what_we_write(make: Any, tmp_path: Path) -> None:
-    sae_lens = pytest.importorskip("sae_lens")
-    sae = make()
-    save(sae, tmp_path)
-    theirs = sae_lens.SAE.load_from_disk(str(tmp_path))
-    x = torch.randn(50, 6)
-    torch.testing.assert_close(theirs.encode(x), sae.encode(x), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(theirs(x), sae(x), rtol=1e-4, atol=1e-5)
-    theirs.save_model(tmp_path / "theirs")
-    torch.testing.assert_close(load(tmp_path / "theirs")(x), sae(x), rtol=1e-4, atol=1e-5)
-
-
 # ---- files of others
 
 

@@ -105,6 +105,8 @@ def load(folder: Path) -> SAE:
         and "b_enc" in tensors
     ):
         tensors["threshold"] = tensors["topk_threshold"].float().expand_as(tensors["b_enc"]).clone()
+        if config.get("rescale_acts_by_decoder_norm", False) and "W_dec" in tensors:  # it is one for latents times norm
+            tensors["threshold"] /= tensors["W_dec"].float().norm(dim=-1)
         architecture = "jumprelu"
     if not isinstance(architecture, str) or architecture not in TENSORS:
         raise FreudError(f"{path}: architecture {json.dumps(architecture)}; expected one of {', '.join(TENSORS)}")
