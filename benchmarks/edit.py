@@ -1,0 +1,71 @@
+"""What an edit costs: all three transcripts in a running process, against one plain transcription; and start-up.
+
+    python benchmarks/edit.py [--rounds 30]
+
+`edit` is the whole of `freud.edit`: audio read, the clip heard as it is, reconstructed and edited, every word of every
+transcript scored by every variant, differences and traces. `transcribe` is the model's plain transcription of the same
+file. Both take turns, over the bundled clips of the test split; the SAE is the bundled one. The command is started
+as a user starts it, nothing kept from one start to the next but the operating system's file cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import freud
+from common import median_ratio, record, side_by_side
+from freud.editing import bundled_sae, edit
+from freud.pipeline import demo_folder
+
+LATENT = 2828
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--starts", type=int, default=5)
+    arguments = parser.parse_args()
+    clips = freud.corpus.read(demo_folder())
+    paths = [clips.audio_path(clip) for clip in clips if clip.transcript and clip.split == "test"]
+    model, sae = freud.models.load("nano"), freud.saes.load(bundled_sae())
+    edits = [sae[LATENT].scale(-1)]
+    seconds: dict[str, list[float]] = {"transcribe": [], "edit": []}
+    edit(model, paths[0], edits)  # imports and thread pools
+    for number in range(arguments.rounds):
+        path = paths[number % len(paths)]
+        runs = {
+            "transcribe": lambda path=path: model.transcribe(path),
+            "edit": lambda path=path: edit(model, path, edits),
+        }
+        for name, taken in side_by_side(runs, 1).items():
+            seconds[name] += taken
+    starts = [start(paths[0]) for _ in range(arguments.starts)]
+    record(
+        "edit",
+        {
+            "clips": len({*paths[: arguments.rounds]}),
+            "transcribe, ms": 1000 * statistics.median(seconds["transcribe"]),
+            "edit: plain, reconstruction and edited, ms": 1000 * statistics.median(seconds["edit"]),
+            "edit over transcribe (target <= 1.6)": median_ratio(seconds["edit"], seconds["transcribe"]),
+            "freud edit, start-up included, median s (target < 3)": statistics.median(starts),
+            "freud edit, start-up included, worst s": max(starts),
+        },
+    )
+
+
+def start(path: Path) -> float:
+    """Seconds of the command from its start to its end."""
+    flags = ["--model", "nano", "--sae", "bundled", "--feature", str(LATENT), "--scale", "-1"]
+    began = time.perf_counter()
+    subprocess.run([Path(sys.executable).parent / "freud", "edit", path, *flags], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""`freud edit`: what it prints, and its errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import freud.models
+from freud.cli import main
+from freud.corpus import Clip, Corpus
+from freud.editing import edit
+from freud.models import AudioModel
+from freud.saes import SAE
+
+
+@pytest.fixture(autouse=True)
+def loaded(nano: AudioModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freud.models, "load", lambda name: nano)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
+    main(["edit", *map(str, arguments)])
+    return capsys.readouterr().out
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(["edit", *map(str, arguments)])
+    error = capsys.readouterr().err
+    assert stop.value.code in {1, 2}
+    assert error.startswith("freud: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_prints_three_transcripts_and_the_difference(
+    capsys: pytest.CaptureFixture[str], nano: AudioModel, sae: SAE, demo: Corpus, clip: Clip, busiest: list[int]
+) -> None:
+    flags = [flag for index in busiest for flag in ("--feature", index)]
+    path = demo.audio_path(clip)
+    told = edit(nano, path, [sae[index].scale(-3) for index in busiest])
+    assert told.plain is not None
+    assert told.edited is not None
+    printed = run(capsys, path, "--model", "nano", "--sae", "bundled", *flags, "--scale", -3)
+    assert f"as it is:       {told.plain.text}\n" in printed
+    assert "reconstruction: " in printed
+    assert f"edited:         {told.edited.text}\n" in printed
+    assert "[-" in printed
+    assert "{+" in printed
+    as_json = json.loads(run(capsys, path, "--sae", "bundled", *flags, "--scale", -3, "--json"))
+    assert as_json["edited"]["text"] == told.edited.text
+    once = json.loads(
+        run(capsys, path, "--sae", "bundled", "--feature", busiest[0], "--ablate", "--substitute", "--json")
+    )
+    assert once["substitute"]
+
+
+def test_a_clip_of_a_result(capsys: pytest.CaptureFixture[str], result: Path, speech: Path, nano: AudioModel) -> None:
+    clips = freud.corpus.read(result / "corpus")
+    clip = next(clip for clip in clips if clip.transcript)
+    told = json.loads(run(capsys, clip.id, "--result", result, "--feature", 3, "--add", 2, "--unit", "raw", "--json"))
+    assert told["edits"][0] == told["edits"][0] | {"site": "encoder.blocks.0", "basis": "latents", "value": 2.0}
+    phone = next(s.label for s in clips.segments(clip.id, "phones") if s.label != "pau")
+    site = "encoder.blocks.0.mlp.1"
+    arguments = (clip.id, "--result", result, "--site", site, "--feature", 3, "--clamp", -1, 0.5)
+    told = json.loads(run(capsys, *arguments, "--during", "phones", phone, "--json"))
+    assert told["edits"][0] == told["edits"][0] | {"site": site, "basis": "neurons", "min": -1.0, "max": 0.5}
+    assert told["edits"][0]["spans"]
+    told = json.loads(run(capsys, clip.id, "--corpus", speech, "--site", site, "--feature", 3, "--add", 1, "--json"))
+    assert told["edits"][0]["value"] > 0
+
+
+def test_sweeps(
+    capsys: pytest.CaptureFixture[str], result: Path, demo: Corpus, clip: Clip, busiest: list[int], tmp_path: Path
+) -> None:
+    arguments = ("--sae", "bundled", "--feature", busiest[0], "--sweep", -1, 1, "--json")
+    rows = json.loads(run(capsys, demo.audio_path(clip), *arguments))
+    assert [row["factor"] for row in rows] == [-1.0, 1.0]
+    assert rows[1]["wer"] == 0
+    assert "wer" in run(capsys, demo.audio_path(clip), *arguments[:-1])
+    rows = json.loads(run(capsys, "--result", result, "--feature", 3, "--sweep", 0, "--out", tmp_path / "s", "--json"))
+    assert rows[0]["clips"] == 5
+    assert (tmp_path / "s" / "effects.parquet").is_file()
+
+
+def test_errors(capsys: pytest.CaptureFixture[str], demo: Corpus, clip: Clip, tmp_path: Path) -> None:
+    path, bundled = demo.audio_path(clip), ("--sae", "bundled")
+    assert "--feature: give the number" in fails(capsys, path, *bundled, "--scale", 0)
+    assert "give exactly one of --scale" in fails(capsys, path, *bundled, "--feature", 3)
+    assert "2 were given" in fails(capsys, path, *bundled, "--feature", 3, "--scale", 0, "--ablate")
+    assert "give a clip" in fails(capsys, *bundled, "--feature", 3, "--scale", 0)
+    assert "give --sae for latents" in fails(capsys, path, "--feature", 3, "--scale", 0)
+    assert "latents 0 to 3071" in fails(capsys, path, *bundled, "--feature", 9999, "--scale", 0)
+    assert "factor nan" in fails(capsys, path, *bundled, "--feature", 3, "--scale", "nan")
+    assert "outside the clip" in fails(capsys, path, *bundled, "--feature", 3, "--scale", 0, "--span", 1, 99)
+    assert "needs --corpus or --result" in fails(capsys, path, *bundled, "--feature", 3, "--add", 1)
+    assert "SAE of encoder.blocks.2" in fails(
+        capsys, path, *bundled, "--site", "encoder.blocks.1", "--feature", 3, "--scale", 0
+    )
+    assert "read-only" in fails(capsys, path, "--site", "encoder.blocks.1.attn.pattern", "--feature", 0, "--scale", 0)
+    assert "the folder to write" in fails(capsys, *bundled, "--feature", 3, "--sweep", 0)
+    assert "absent" in fails(capsys, tmp_path / "absent.wav", *bundled, "--feature", 3, "--scale", 0)
