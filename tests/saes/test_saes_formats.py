@@ -129,7 +129,7 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
         ({"k": 21}, r"cfg.json: k is 21; expected"),
         ({"k": "5"}, r"cfg.json: k is '5'; expected"),
         ({"k": True}, r"cfg.json: k is True; expected"),
-        ({"normalize_activations": "whitening"}, r"cfg.json: normalize_activations is 'whitening'; expected one of none"),
+        ({"normalize_activations": "other"}, r"cfg.json: normalize_activations is 'other'; expected one of none"),
         ({"normalize_activations": True}, r"normalize_activations is 'expected_average_only_in'; .*fold it"),
         ({"reshape_activations": "other"}, r"cfg.json: reshape_activations is 'other'; only 'none'"),
         ({"d_in": 7}, r"cfg.json: d_in is 7, but the tensors have 6"),
