@@ -108,11 +108,16 @@ def _wandb(module: ModuleType, folder: Path, step: int, parameters: dict[str, An
         resume="allow",
         reinit="create_new",  # the runs of a sweep are open side by side
     )
-    return lambda metrics: run.log(metrics, step=metrics["step"]), run.finish
+    return _stepwise(run.log), run.finish
 
 
 def _trackio(module: ModuleType, folder: Path, step: int, parameters: dict[str, Any]) -> Opened:
     """Log to trackio, under a name that the same run has again when it is resumed."""
     name = f"{folder.name}-{artifacts.fingerprint([str(folder.resolve()), parameters])}"
     run = module.init(project=PROJECT, name=name, config=parameters, resume="allow")
-    return lambda metrics: run.log(metrics, step=metrics["step"]), run.finish
+    return _stepwise(run.log), run.finish
+
+
+def _stepwise(log: Callable[..., None]) -> Log:
+    """A log that takes the step beside the numbers."""
+    return lambda metrics: log({name: value for name, value in metrics.items() if name != "step"}, step=metrics["step"])

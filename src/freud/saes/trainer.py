@@ -212,7 +212,8 @@ def _state(found: dict[str, Any], steps: int) -> State:
     Raises:
         ValueError, TypeError, KeyError: it makes no sense.
     """
-    state = State(found["step"], Position(*found["position"]), float(found["largest_norm"]), found["parameters"])
+    epoch, pool, batch = found["position"]
+    state = State(found["step"], Position(epoch, pool, batch), float(found["largest_norm"]), found["parameters"])
     if not all(type(number) is int and number >= 0 for number in (state.step, *state.position)) or state.step > steps:
         raise ValueError(f"step {state.step} of {steps}, position {list(state.position)}")
     return state
