@@ -41,8 +41,15 @@ def demo_result(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
 
 
 @pytest.fixture(scope="session")
-def served(demo_result: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a `freud serve` of its own process, with its model loaded."""
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a `freud serve` of its own process, with its model loaded.
+
+    Who works on the web app names one that already runs, on a result of `freud demo`: FREUD_SERVED=http://127.0.0.1:7860/
+    """
+    if address := os.environ.get("FREUD_SERVED"):
+        yield address
+        return
+    demo_result: Path = request.getfixturevalue("demo_result")
     notes = tmp_path_factory.mktemp("notes") / "notes.sqlite"
     command = [Path(sys.executable).with_name("freud"), "serve", demo_result, "--no-browser", "--notes", notes]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -113,11 +113,22 @@ def test_color_maps(page: Page, hit: dict[str, Any], colors: str) -> None:
     page.goto(f"?view=audio&clip={hit['clip']}")
     canvas = strip(page)
     gray = column(canvas, 200)
-    page.get_by_label("Colors").select_option(colors)
+    page.get_by_label("Color map").select_option(colors)
     page.wait_for_timeout(100)
     assert np.abs(column(canvas, 200) - gray).max() > 40
     page.reload()
-    assert page.get_by_label("Colors").input_value() == colors  # kept
+    assert page.get_by_label("Color map").input_value() == colors  # kept
+
+
+def test_blue_and_orange_in_place_of_green_and_red(page: Page, hit: dict[str, Any]) -> None:
+    page.goto(NEURON)
+    canvas = strip(page)
+    page.get_by_label("Colors above and below zero").select_option("blue-orange")
+    page.wait_for_timeout(150)
+    values = trace(hit)
+    for frame, sign in ((int(values.argmax()), 1), (int(values.argmin()), -1)):
+        red, _, blue = column(canvas, x_of(canvas, (frame + 0.2) / 50, hit["duration"])).mean(0)
+        assert sign * (blue - red) > 5
 
 
 def test_wide_band(page: Page, hit: dict[str, Any]) -> None:

@@ -25,6 +25,9 @@ export type MapName = "gray" | "viridis" | "cividis" | "magma";
 
 export const theme = kept<Theme>("theme", "auto");
 export const colorMap = kept<MapName>("map", "gray");
+/** Colors of values above and below zero. */
+export type Signs = "green-red" | "blue-orange";
+export const signs = kept<Signs>("signs", "green-red");
 export const perClipScale = kept("perClipScale", false);
 export const wideBand = kept("wideBand", false);
 export const speed = kept("speed", 1);
@@ -36,11 +39,12 @@ prefersDark.addEventListener("change", (event) => (systemDark.value = event.matc
 
 export const dark = (): boolean => (theme.value === "auto" ? systemDark.value : theme.value === "dark");
 
-/** Put the theme on the page; call before reading computed colors. */
+/** Put theme and colors on the page; call before reading computed colors. */
 export function applyTheme(): void {
   const root = document.documentElement;
   if (theme.value === "auto") delete root.dataset.theme;
   else root.dataset.theme = theme.value;
+  root.dataset.signs = signs.value;
 }
 
 effect(applyTheme);

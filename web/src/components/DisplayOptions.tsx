@@ -1,5 +1,5 @@
 // How strips look and sound: color map and kind of spectrogram everywhere; for lists of clips also scale and emphasis.
-import { colorMap, perClipScale, wideBand, type MapName } from "../prefs";
+import { colorMap, perClipScale, signs, wideBand, type MapName, type Signs } from "../prefs";
 import { go, query } from "../url";
 
 export function DisplayOptions({ list = true }: { list?: boolean }) {
@@ -16,12 +16,19 @@ export function DisplayOptions({ list = true }: { list?: boolean }) {
         </select>
       </label>
       <label>
-        <span class="visually-hidden">Colors</span>
+        <span class="visually-hidden">Color map</span>
         <select value={colorMap.value} onChange={(event) => (colorMap.value = event.currentTarget.value as MapName)}>
           <option value="gray">gray</option>
           <option value="viridis">viridis</option>
           <option value="cividis">cividis</option>
           <option value="magma">magma</option>
+        </select>
+      </label>
+      <label>
+        <span class="visually-hidden">Colors above and below zero</span>
+        <select value={signs.value} onChange={(event) => (signs.value = event.currentTarget.value as Signs)}>
+          <option value="green-red">green/red</option>
+          <option value="blue-orange">blue/orange</option>
         </select>
       </label>
       {list && (
