@@ -6,12 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import uvicorn
-from served import ADDRESS, NEURONS, RESIDUAL
+from served import ADDRESS, NEURONS, RESIDUAL, Running
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
@@ -77,26 +77,14 @@ def corpus(result: Path) -> Corpus:
     return read_corpus(result / "corpus")
 
 
-@dataclass
-class Running:
-    """A server on a port of this machine."""
-
-    port: int
-    app: ASGIApp
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-@pytest.fixture
-def run_app() -> Iterator[Callable[[ASGIApp], Running]]:
-    """Runs an application with uvicorn, in a thread."""
+@pytest.fixture(scope="session")
+def run_app() -> Iterator[Callable[..., Running]]:
+    """Runs an application with uvicorn, in a thread; with lifespan="off" if something else starts and ends it."""
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def run(app: ASGIApp) -> Running:
+    def run(app: ASGIApp, lifespan: Literal["auto", "off"] = "auto") -> Running:
         listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, lifespan=lifespan))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:

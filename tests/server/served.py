@@ -5,15 +5,29 @@ from __future__ import annotations
 import base64
 import io
 import struct
+from dataclasses import dataclass
 
 import av
 import numpy as np
 import soundfile
+from starlette.types import ASGIApp
 
 RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
 LATENTS = f"/api/sites/{RESIDUAL}/latents"
 COORDINATES = f"/api/sites/{RESIDUAL}/neurons"
 ADDRESS = "http://127.0.0.1:7860"
+
+
+@dataclass
+class Running:
+    """A server on a port of this machine."""
+
+    port: int
+    app: ASGIApp
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
 
 def floats(text: str) -> np.ndarray:

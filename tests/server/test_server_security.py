@@ -101,8 +101,11 @@ def test_on_the_network_addresses_will_do_but_not_names(guarded: TestClient):
     assert guarded.get("/api/status", headers={**bearer, "Host": "evil.example"}).status_code == 421
 
 
-@pytest.mark.parametrize(("host", "local"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("127.8.8.8", True),
-                                             ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("my.host", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("127.8.8.8", True),
+     ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("my.host", False)],
+)  # fmt: skip
 def test_what_is_this_machine_only(host: str, local: bool):
     assert is_loopback(host) == local
 

@@ -129,16 +129,14 @@ def test_an_upload_answers_every_question_about_clips(client: TestClient, sample
 
 
 def _lying_wav() -> bytes:
-    """A header that promises 4 GB, and nothing behind it."""
-    return (
-        b"RIFF\xff\xff\xff\xffWAVEfmt "
-        + struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
-        + b"data\xf0\xff\xff\x7f"
-    )
+    """A header that promises 2 GB, and nothing behind it."""
+    form = struct.pack("<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16)
+    return b"RIFF\xff\xff\xff\xffWAVEfmt " + form + b"data\xf0\xff\xff\x7f"
 
 
 def _many_channels() -> bytes:
-    return b"RIFF\x00\x10\x00\x00WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 65535, 16000, 0, 65534, 16) + b"data\x00\x10\x00\x00" + bytes(4096)  # fmt: skip
+    form = struct.pack("<IHHIIHH", 16, 1, 65535, 16000, 0, 65534, 16)
+    return b"RIFF\x00\x10\x00\x00WAVEfmt " + form + b"data\x00\x10\x00\x00" + bytes(4096)
 
 
 BAD = {

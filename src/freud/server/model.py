@@ -36,7 +36,6 @@ class ServedModel:
         self.problem: str | None = None
         self._model: AudioModel | None = None
         self._ready = threading.Event()
-        self._using = threading.RLock()
 
     def start(self) -> None:
         """Load in a thread of its own."""
@@ -97,10 +96,9 @@ class ServedModel:
             return activations
 
         blocks = {site.name: checked for site in model.sites.values() if site.residual}
-        with self._using, torch.inference_mode():
+        with model.hooked(write=blocks), torch.inference_mode():  # which holds the model's lock
             check()
-            with model.hooked(write=blocks):
-                yield model
+            yield model
 
     def activations(self, samples: np.ndarray, site: str, dtype: torch.dtype) -> np.ndarray:
         """The valid frames of a clip at a site, as collecting and storing them in `dtype` would give: [frames, width].

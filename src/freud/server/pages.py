@@ -39,7 +39,7 @@ def features(
     if dead != "include":
         keep &= table["dead"].to_numpy() == (dead == "only")
     for column, (low, high) in ranges.items():
-        values = table[column].to_numpy()
+        values = table[column].to_numpy().astype(np.float64)
         keep &= (values >= (-np.inf if low is None else low)) & (values <= (np.inf if high is None else high))
     if named is not None:
         keep &= table["name"].is_valid().to_numpy() == named
@@ -91,7 +91,8 @@ def _histogram(values: np.ndarray) -> schemas.Histogram:
     if not len(values):
         return schemas.Histogram(low=0.0, high=0.0, counts=[0] * BINS)
     low, high = float(values.min()), float(values.max())
-    counts, _ = np.histogram(values, BINS, (low, high if high > low else low + 1e-6 + abs(low) * 1e-6))
+    place = (values.astype(np.float64) - low) * (BINS / (high - low) if high > low else 0.0)
+    counts = np.bincount(np.minimum(place, BINS - 1).astype(np.int64), minlength=BINS)
     return schemas.Histogram(low=low, high=high, counts=counts.tolist())
 
 
@@ -120,7 +121,7 @@ def hits(
     if not offset and len(found) < n:
         total = len(found)
     else:
-        values = browse.clip_peaks(index, number, absolute=absolute)
+        values = browse.clip_peaks(index, number, absolute=absolute).astype(np.float64)
         total = int(
             ((values >= (-np.inf if min is None else min)) & (values <= (np.inf if max is None else max))).sum()
         )

@@ -42,6 +42,7 @@ class Pool:
         self.name, self.waiting, self.seconds = name, waiting, seconds
         self.workers = workers
         self.unfinished = 0  # in line or running; touched on the event loop only
+        self.stopping = 0  # of those, told to stop
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"freud-{name}")
 
     async def run(self, request: Request, function: Callable[..., T], *args: Any, **options: Any) -> T:
@@ -77,12 +78,18 @@ class Pool:
                 raise Stopped
             raise Problem(504, f"this took longer than {self.seconds:g} s and was stopped: ask for less")
         finally:
+            if not future.done():
+                self.stopping += 1
+                future.add_done_callback(lambda _: _call_soon(loop, self._stopped))
             stop.set()
             gone.cancel()
             result.cancel()  # takes it off the line if it has not begun
 
     def _finished(self) -> None:
         self.unfinished -= 1
+
+    def _stopped(self) -> None:
+        self.stopping -= 1
 
     def close(self) -> None:
         """Let go of the threads without waiting for what they do."""
