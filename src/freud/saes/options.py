@@ -8,10 +8,9 @@ from typing import Literal, get_args
 
 from freud.saes.architecture import require
 
-Optimizer = Literal["adam", "muon"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["float32", "bfloat16"]
-CHOICES = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule), "precision": get_args(Precision)}
+CHOICES = {"schedule": get_args(Schedule), "precision": get_args(Precision)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +20,8 @@ class Options:
     Attributes:
         steps: optimizer steps; None takes about 50 passes over the frames, between 1 and 50 million frames in all.
         batch_size: frames a step, over all processes.
-        lr: peak learning rate; None takes 2e-4 / sqrt(d_sae / 16384) as Gao et al. 2024 scale it, times 8 because runs
-            here are short, and 3e-3 at most.
-        optimizer: "adam", or "muon" for the two weight matrices (biases stay with Adam).
+        lr: peak learning rate of Adam; None takes 2e-4 / sqrt(d_sae / 16384) as Gao et al. 2024 scale it, times 8
+            because runs here are short, and 3e-3 at most.
         schedule: how the learning rate falls to zero after the warm-up.
         warmup: share of the steps over which the learning rate rises.
         validation: share of the clips held out; no frame of them is trained on.
@@ -38,7 +36,6 @@ class Options:
     steps: int | None = None
     batch_size: int = 2048
     lr: float | None = None
-    optimizer: Optimizer = "adam"
     schedule: Schedule = "cosine"
     warmup: float = 0.05
     validation: float = 0.1
