@@ -74,17 +74,23 @@ def run(capsys: pytest.CaptureFixture[str]) -> Freud:
 
 
 def test_corpus(run: Freud, speech: Path, tmp_path: Path):
-    only_said = run.json("corpus", speech)
+    only_said = run.json("corpus", "info", speech)
     assert (only_said["clips"], only_said["path"]) == (5, None)
-    facts = run.json("corpus", speech, "--out", tmp_path / "out")
+    facts = run.json("corpus", "import", speech, "--out", tmp_path / "out")
     assert facts["clips"] == facts["transcribed"] == 5
     assert facts["path"] == str(tmp_path / "out")
     assert facts["fingerprint"] == only_said["fingerprint"]
-    assert facts["tiers"] == ["phones", "words"]
+    assert [(tier["name"], tier["clips"]) for tier in facts["tiers"]] == [("phones", 5), ("words", 5)]
     assert (facts["problems"], facts["labeled"]) == ([], 0)
-    text = run("corpus", tmp_path / "out")
-    assert "clips        5\n" in text
-    assert "phones, words" in text
+    text = run("corpus", "info", tmp_path / "out")
+    assert "clips         5, of " in text
+    assert "tier phones   " in text
+    exported = run.json("corpus", "export", tmp_path / "out", "--out", tmp_path / "tiers", "--tier", "words")
+    assert (exported["recordings"], exported["files"]) == (5, 5)
+    assert "librispeech" in run.json("corpus", "download")["download"]
+    assert "alignments" in run("corpus", "download")
+    assert "choose with --part" in run.fails("corpus", "download", "librispeech", "--out", tmp_path / "dl")
+    assert "--out: name the folder" in run.fails("corpus", "download", "musan")
 
 
 def test_models(run: Freud, nano: AudioModel):
@@ -261,10 +267,10 @@ def test_what_does_not_exist_is_one_line_that_says_what_does(run: Freud, result:
     message = run.fails("collect", speech, "--model", "nano", *site, *out)
     assert "unknown site 'encoder.block.0'" in message
     assert "did you mean encoder.blocks.0" in message
-    assert "no such file or folder" in run.fails("corpus", tmp_path / "absent", *out)
-    assert "no recordings found" in run.fails("corpus", tmp_path, *out)
-    assert "has no meaning without --out" in run.fails("corpus", speech, "--layout", "folder")
-    assert "no layout 'fodler': there are auto, csv," in run.fails("corpus", speech, "--layout", "fodler", *out)
+    assert "no such file or folder" in run.fails("corpus", "import", tmp_path / "absent", *out)
+    assert "no recordings found" in run.fails("corpus", "import", tmp_path, *out)
+    layout = ("--layout", "fodler")
+    assert "no layout 'fodler': there are auto, csv," in run.fails("corpus", "import", speech, *layout, *out)
     activations = result / "activations"
     assert f"has no site 'x'; it holds {NEURONS}, {RESIDUAL}" in run.fails("index", activations, "--site", "x", *out)
     assert "d_sae -4: expected at least" in run.fails("train", activations, "--site", RESIDUAL, "--d-sae", -4, *out)
@@ -277,14 +283,14 @@ def test_what_does_not_exist_is_one_line_that_says_what_does(run: Freud, result:
 
 def test_a_full_or_forbidden_disk_is_one_line(run: Freud, speech: Path, tmp_path: Path, monkeypatch):
     (tmp_path / "file").touch()
-    assert "cannot create the folder" in run.fails("corpus", speech, "--out", tmp_path / "file" / "out")
+    assert "cannot create the folder" in run.fails("corpus", "import", speech, "--out", tmp_path / "file" / "out")
 
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere/else")
 
     monkeypatch.setattr(freud.corpus, "import_corpus", full)
     assert "/somewhere/else: No space left on device; finished work is kept" in run.fails(
-        "corpus", speech, "--out", tmp_path / "out"
+        "corpus", "import", speech, "--out", tmp_path / "out"
     )
 
 
@@ -294,7 +300,7 @@ def test_a_bug_is_not_hidden(speech: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(freud.corpus, "read", broken)
     with pytest.raises(FileNotFoundError):
-        freud.cli.main(["corpus", str(speech)])
+        freud.cli.main(["corpus", "info", str(speech)])
 
 
 def test_control_c_says_how_to_go_on(run: Freud, speech: Path, monkeypatch: pytest.MonkeyPatch):
@@ -302,7 +308,7 @@ def test_control_c_says_how_to_go_on(run: Freud, speech: Path, monkeypatch: pyte
         raise KeyboardInterrupt
 
     monkeypatch.setattr(freud.corpus, "read", interrupted)
-    assert "the same command goes on from there" in run.fails("corpus", speech, status=130)
+    assert "the same command goes on from there" in run.fails("corpus", "info", speech, status=130)
 
 
 def test_a_table_fits_the_terminal_and_no_name_breaks_it(
@@ -410,7 +416,7 @@ def test_names_that_the_terminal_cannot_show_are_escaped(speech: Path, tmp_path:
     folder = tmp_path / "größe"
     shutil.copytree(speech, folder)
     done = subprocess.run(
-        [*FREUD, "corpus", folder],
+        [*FREUD, "corpus", "info", folder],
         capture_output=True, text=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
