@@ -13,12 +13,12 @@ from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.version import __version__
 
 if TYPE_CHECKING:
-    from freud import activations, audio, corpus, editing, evaluation, features, models, saes
+    from freud import activations, audio, corpus, editing, evaluation, features, models, naming, saes
     from freud.activations import collect
     from freud.editing import edit
     from freud.evaluation import evaluate
     from freud.features import index
-    from freud.pipeline import demo, discover, doctor, search
+    from freud.pipeline import demo, discover, doctor, name, search
     from freud.saes import train
 
 _FUNCTIONS = {
@@ -27,12 +27,13 @@ _FUNCTIONS = {
     "evaluate": "freud.evaluation",
     "index": "freud.features",
     "search": "freud.pipeline",
+    "name": "freud.pipeline",
     "edit": "freud.editing",
     "demo": "freud.pipeline",
     "discover": "freud.pipeline",
     "doctor": "freud.pipeline",
 }
-_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation", "editing")
+_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation", "editing", "naming")
 
 __all__ = [
     "DamagedFileError",
@@ -53,6 +54,8 @@ __all__ = [
     "features",
     "index",
     "models",
+    "name",
+    "naming",
     "saes",
     "search",
     "train",

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from freud import activations, artifacts, corpus, features, models, saes
+from freud import activations, artifacts, corpus, features, models, naming, saes
 from freud.activations.collect import storable
 from freud.artifacts import Artifact
 from freud.corpus import Clip
@@ -237,7 +237,64 @@ def open_index(path: Path | str, site: str | None = None, basis: Basis | None = 
         basis = "latents" if "latents" in bases else "neurons"
     if basis not in bases:
         raise UnknownNameError(f"{path}: {site} has no {basis}; it has {', '.join(bases)}")
-    return features.read(found[site, basis])
+    index = features.read(found[site, basis])
+    where = path / "names" / site / basis
+    if (where / artifacts.MANIFEST).is_file():
+        index.show_names(naming.read(where).shown())
+    return index
+
+
+def name(
+    path: Path | str,
+    *,
+    site: str | None = None,
+    basis: Basis | None = None,
+    out: Path | str | None = None,
+    corpus: Path | str | None = None,
+    kinds: Sequence[str] | None = None,
+    words: int = 20,
+    by: Literal["auto", "speaker", "clip"] = "auto",
+    controls: bool = True,
+    seed: int = 0,
+    progress: bool = True,
+) -> list[naming.Names]:
+    """Name every feature of a result, or of one index, after the label that it responds to.
+
+    Args:
+        path: a folder written by `discover` or by `index`.
+        site: only this site.
+        basis: only neurons or only latents.
+        out: folder to write; `names/SITE/BASIS` in a result, and needed for a single index.
+        corpus: the corpus, if it is not where it was.
+        kinds: only labels of these kinds.
+        words: how many of the most frequent words are labels.
+        by: what is held out as a whole.
+        controls: also score raw coordinates, PCA, a frozen random decoder and a linear probe.
+        seed: of the split, the shuffles and the intervals.
+        progress: show progress bars on a terminal.
+
+    Raises:
+        FreudError: no finished index there, or what `naming.name` raises; what is named is kept.
+    """
+    path = Path(path)
+    options = {
+        "corpus": corpus, "kinds": None if kinds is None else tuple(kinds), "words": words, "by": by,
+        "controls": controls, "seed": seed, "progress": progress,
+    }  # fmt: skip
+    if not (path / "features").is_dir():
+        index = open_index(path, site, basis)
+        if out is None:
+            raise FreudError(f"{path}: is a single index; say with --out where its names go")
+        return [naming.name(index, out, **options)]
+    found = [(p.parts[-3], p.parts[-2]) for p in sorted(path.glob("features/*/*/manifest.json"))]
+    chosen = [(s, b) for s, b in found if site in {None, s} and basis in {None, b}]
+    if not chosen:
+        open_index(path, site, basis)  # says what there is
+    where = Path(out) if out is not None else path / "names"
+    return [
+        naming.name(open_index(path, s, b), where / s / b, sound=where / "sound", **options)  # pyright: ignore[reportArgumentType]
+        for s, b in chosen
+    ]
 
 
 def search(
@@ -323,4 +380,4 @@ def _check_folder(folder: Path) -> Check | None:
     return Check(str(folder), not problems, detail)
 
 
-_KINDS = {"corpus", "collect", "train", "index", KIND}
+_KINDS = {"corpus", "collect", "train", "index", "name", "sound", KIND}

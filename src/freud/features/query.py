@@ -11,7 +11,7 @@ import contextlib
 import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from freud import artifacts
 from freud.activations import SiteActivations
@@ -98,6 +99,7 @@ class FeatureIndex:
         self._unopened = {name.removesuffix(".parquet") for name in facts["files"]}
         self._opening = threading.Lock()
         self._local = threading.local()
+        self._named = False
 
     @property
     def bytes(self) -> int:
@@ -388,8 +390,20 @@ class FeatureIndex:
         """Number of features never active on any indexed frame."""
         return self.sql("SELECT count(*) FROM features WHERE dead")[0][0]
 
+    def show_names(self, names: Mapping[int, str]) -> None:
+        """Show these names in the column `name` of what `table` and `statistics` give; the index itself is not changed.
+
+        Args:
+            names: by feature.
+        """
+        rows = pa.table({"feature": pa.array(names.keys(), pa.int32()), "given": pa.array(names.values(), pa.string())})
+        with self._opening:
+            self._database.register("named", rows)
+            self._named = True
+
     def _features(self, clause: str, parameters: list[Any], leave_out: str = "") -> list[dict[str, Any]]:
-        names, rows = self._query(f"SELECT * {leave_out} FROM features {clause}", parameters)
+        source = _NAMED if self._named else "features"
+        names, rows = self._query(f"SELECT * {leave_out} FROM {source} {clause}", parameters)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     @cached_property
@@ -420,6 +434,9 @@ class FeatureIndex:
         if activations.manifest["fingerprint"] != self.artifact.manifest["parameters"]["activations"]:
             raise FreudError(f"{path}: not the activations that {self.path} was made from; run `freud index` again")
         return activations[self.site]
+
+
+_NAMED = "(SELECT f.* REPLACE (coalesce(given, name) AS name) FROM features f LEFT JOIN named USING (feature))"
 
 
 def _check_count(n: int) -> None:
