@@ -107,14 +107,12 @@ def scores(x: Tensor, W_enc: Tensor, b_enc: Tensor, pattern: Pattern, known: Ten
 
 class _Decode(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(ctx: Any, values: Tensor, W_dec: Tensor, pattern: Pattern) -> Tensor:  # noqa: N803
         ctx.save_for_backward(values, W_dec)
         ctx.pattern = pattern
         return pattern.times(values, W_dec)
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         values, W_dec = ctx.saved_tensors  # noqa: N806
         grad = grads[0].contiguous()
@@ -127,7 +125,6 @@ class _Decode(torch.autograd.Function):
 
 class _Scores(torch.autograd.Function):
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(
         ctx: Any,
         x: Tensor,
@@ -143,7 +140,6 @@ class _Scores(torch.autograd.Function):
         return pattern.products(x, by_latent(W_enc)) + b_enc[pattern.latents]
 
     @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         x, W_enc = ctx.saved_tensors  # noqa: N806
         grad = grads[0].contiguous()
