@@ -67,6 +67,8 @@ def draw(paint: Callable[[Axes], None], size: tuple[float, float] = SIZE) -> str
 
 def l0(firing: Firing) -> str:
     """Frames by number of active latents."""
+    from matplotlib.ticker import MaxNLocator
+
     counts = firing.l0.numpy()
     most = int(np.nonzero(counts)[0].max())
     edges = np.unique(np.linspace(0, most + 1, min(most + 2, 61)).round())
@@ -76,7 +78,7 @@ def l0(firing: Firing) -> str:
     def paint(axes: Axes) -> None:
         axes.bar(edges[:-1] - 0.5, heights, np.diff(edges), align="edge", color=BAR)  # 3 stands from 2.5 to 3.5
         axes.axvline(mean, color=MARK, linewidth=1.2)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _note(axes, mean, f"mean {mean:.1f}")
         axes.set(xlabel="active latents of a frame", ylabel="share of frames")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -287,8 +287,12 @@ def read(out: Path | str) -> Quality:
     }
     for name, kind in parts.items():
         if found[name] is not None:
-            values = {key: float("nan") if value is None else value for key, value in found[name].items()}
-            found[name] = kind(**values)
+            # null stands for a number that is not finite, where None cannot be meant
+            numbers = {field.name for field in fields(kind) if field.type == "float"}
+            values = found[name].items()
+            found[name] = kind(
+                **{key: float("nan") if value is None and key in numbers else value for key, value in values}
+            )
     return Quality(**found)
 
 
