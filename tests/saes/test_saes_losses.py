@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from freud.saes import L1, TopK, Training
+from freud.saes import L1, BatchTopK, Gated, JumpReLU, Matryoshka, TopK, Training
+from freud.saes.batchtopk import BatchTopKTraining
+from freud.saes.topk import TopKSAE
 
 shapes = st.tuples(st.integers(2, 20), st.integers(1, 12), st.integers(1, 40))  # frames, d_in, d_sae
 seeds = st.integers(0, 10_000)
@@ -209,11 +212,181 @@ def test_l1_equals_dense_autograd(
     assert torch.equal(training.since_fired == 0, (latents > 0).any(0))
 
 
-# ---- both
+# ---- BatchTopK and Matryoshka
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=shapes, seed=seeds, nested=st.booleans(), data=st.data())
+def test_batchtopk_and_matryoshka_equal_dense_autograd(
+    shape: tuple[int, int, int], seed: int, nested: bool, data: st.DataObject
+) -> None:
+    frames, d_in, d_sae = shape
+    k = data.draw(st.integers(1, d_sae), label="k")
+    kind = Matryoshka if nested and d_sae >= 4 else BatchTopK
+    bounds = [round(share * d_sae) for share in ((0.25, 0.5, 1.0) if kind is Matryoshka else (1.0,))]
+    extra: dict[str, Any] = {"prefixes": (0.25, 0.5, 1.0)} if kind is Matryoshka else {}
+    training: Any
+    training, x = start(kind(d_sae=d_sae, k=k, dead_after=1000, aux_coefficient=0.5, **extra), frames, d_in, seed)
+    dead = torch.zeros(d_sae, dtype=torch.bool)
+    dead[data.draw(st.lists(st.integers(0, d_sae - 1)), label="dead")] = True
+    training.since_fired[dead] = 1000
+
+    scaled = x * training.scale
+    pre = (scaled - training.b_dec) @ training.W_enc + training.b_enc
+    rectified = pre.clamp(min=0)
+    kept = torch.zeros(frames * d_sae, dtype=torch.bool)
+    kept[pre.flatten().argsort(descending=True)[: frames * k]] = True
+    latents = rectified * kept.view_as(pre)
+    variance = ((scaled - scaled.mean(0)) ** 2).sum()
+    errors = [scaled - latents[:, :m] @ training.W_dec[:m] - training.b_dec for m in bounds]
+    e = errors[-1].detach()
+    silent = dead & ~(latents > 0).any(0)
+    auxiliary = torch.zeros(())
+    if silent.any():
+        among = pre.masked_fill(~silent, -torch.inf)
+        chosen = torch.zeros_like(pre, dtype=torch.bool)
+        chosen.scatter_(1, among.argsort(dim=1, descending=True)[:, : training.aux_k], True)
+        auxiliary = ((e - (rectified * (chosen & silent)) @ training.W_dec) ** 2).sum() / (e**2).sum()
+    expected = sum((error**2).sum() for error in errors) / len(errors) / variance + 0.5 * auxiliary
+    wanted = gradients(training, expected)
+    loss = training.loss(x, 0.5)
+    found = gradients(training, loss.total)
+
+    assert_near(loss.total, expected, "loss")
+    assert_near(loss.reconstruction, (e**2).sum(), "squared error")
+    assert float(loss.l0) == pytest.approx(float((latents > 0).sum() / frames))
+    for name, gradient in wanted.items():
+        assert_near(found[name], gradient, name)
+    assert torch.equal(training.since_fired == 0, (latents > 0).any(0))
+    least = latents[latents > 0].min() if latents.any() else torch.tensor(torch.nan)
+    torch.testing.assert_close(training.threshold, least.detach(), equal_nan=True)
+
+
+def test_the_threshold_is_the_running_mean_of_the_least_value_kept() -> None:
+    training: Any = BatchTopK(d_sae=8, k=1).start(torch.randn(20, 4), 0)
+    least = [3.0, 1.0, 2.0]
+    expected = least[0]
+    for value in least:
+        training.learn_threshold(torch.tensor([5.0, value, 7.0]))
+        expected = 0.99 * expected + 0.01 * value
+    training.learn_threshold(torch.tensor([]))  # a batch with nothing active says nothing
+    assert float(training.threshold) == pytest.approx(expected)
+    assert training.sae().threshold.tolist() == pytest.approx([expected] * 8)
+
+
+# ---- JumpReLU and Gated
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=shapes,
+    seed=seeds,
+    penalty=st.sampled_from(["l0", "tanh"]),
+    bandwidth=st.sampled_from([0.1, 1.0]),
+    progress=st.floats(0, 1),
+)
+def test_jumprelu_equals_its_formulas(
+    shape: tuple[int, int, int], seed: int, penalty: Any, bandwidth: float, progress: float
+) -> None:
+    """All gradients but the threshold's by autograd of the masked latents; the threshold's by equations 11 and 12."""
+    frames, d_in, d_sae = shape
+    training: Any
+    settings = JumpReLU(d_sae=d_sae, coefficient=0.3, penalty=penalty, bandwidth=bandwidth, coefficient_warmup=0.5)
+    training, x = start(settings, frames, d_in, seed)
+    training.threshold.data.abs_()
+    scaled = x * training.scale
+    pre = (scaled - training.b_dec) @ training.W_enc + training.b_enc
+    threshold = training.threshold.detach()
+    above = (pre > threshold).float()
+    latents = pre * above
+    latents.retain_grad()
+    weight = 0.3 * min(1, progress / 0.5)
+    smooth = (4 * latents).tanh().sum() if penalty == "tanh" else above.sum()
+    squared = ((scaled - latents @ training.W_dec - training.b_dec) ** 2).sum()
+    expected = squared / (frames * d_in) + weight * smooth / frames
+    wanted = gradients(training, expected)
+    kernel = ((pre - threshold).abs() < bandwidth / 2).float() / bandwidth
+    assert latents.grad is not None
+    wanted["threshold"] = -(latents.grad * threshold * kernel).sum(0)
+    if penalty == "l0":
+        wanted["threshold"] -= weight / frames * kernel.sum(0)
+    loss = training.loss(x, progress)
+    found = gradients(training, loss.total)
+    assert_near(loss.total, expected, "loss")
+    assert_near(loss.reconstruction, squared, "squared error")
+    assert float(loss.l0) == pytest.approx(float(above.sum() / frames))
+    for name, gradient in wanted.items():
+        assert_near(found[name], gradient.detach(), name)
+
+
+def test_thresholds_never_fall_below_zero() -> None:
+    training: Any = JumpReLU(d_sae=8).start(torch.randn(20, 4), 0)
+    training.threshold.data -= 5
+    training.after_step()
+    assert not training.threshold.any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=shapes, seed=seeds, progress=st.floats(0, 1))
+def test_gated_equals_dense_autograd(shape: tuple[int, int, int], seed: int, progress: float) -> None:
+    frames, d_in, d_sae = shape
+    training: Any
+    training, x = start(Gated(d_sae=d_sae, coefficient=0.3, coefficient_warmup=0.5), frames, d_in, seed)
+    scaled = x * training.scale
+    centered = scaled - training.b_dec
+    gate = centered @ training.W_enc + training.b_gate
+    magnitude = (centered @ (training.W_enc * training.r_mag.exp()) + training.b_mag).clamp(min=0)
+    latents = magnitude * (gate > 0)
+    squared = ((scaled - latents @ training.W_dec - training.b_dec) ** 2).sum()
+    frozen = ((scaled - gate.clamp(min=0) @ training.W_dec.detach() - training.b_dec.detach()) ** 2).sum()
+    sparsity = gate.clamp(min=0).sum() / (frames * d_in**0.5)
+    expected = (squared + frozen) / (frames * d_in) + 0.3 * min(1, progress / 0.5) * sparsity
+    wanted = gradients(training, expected)
+    loss = training.loss(x, progress)
+    found = gradients(training, loss.total)
+    assert set(found) == {"W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"}
+    assert_near(loss.total, expected, "loss")
+    assert_near(loss.reconstruction, squared, "squared error")
+    for name, gradient in wanted.items():
+        assert_near(found[name], gradient, name)
+
+
+# ---- resampling
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_resampling_starts_dead_latents_from_the_frames_that_are_reconstructed_worst(tied: bool) -> None:
+    training: Any
+    training, x = start(L1(d_sae=20, tied=tied, dead_after=50), 30, 6, 0)
+    x[3] *= 1000  # all of the error, nearly
+    training.since_fired[5:9] = 51
+    training.since_fired[9] = 50
+    before = training.W_dec.detach().clone()
+    mask = training.resample(x, torch.Generator().manual_seed(0))
+    assert mask.nonzero()[:, 0].tolist() == [5, 6, 7, 8]
+    worst = x[3] * training.scale - (0 if tied else training.b_dec)
+    for latent in range(5, 9):
+        torch.testing.assert_close(training.W_dec[latent], worst / worst.norm())
+        if not tied:
+            alive = training.W_enc[:, ~mask].norm(dim=0).mean()
+            torch.testing.assert_close(training.W_enc[:, latent], 0.2 * alive * worst / worst.norm())
+    assert torch.equal(training.W_dec[~mask], before[~mask])
+    assert not training.b_enc[mask].any()
+    assert training.b_enc[~mask].all()
+    assert not training.since_fired[mask].any()
+    assert training.since_fired[9] == 50
+
+
+# ---- all
 
 
 ARCHITECTURES = {
     "topk": TopK(d_sae=40, k=4, dead_after=10),
+    "multi": TopK(d_sae=40, k=4, multi_topk=True),
+    "batchtopk": BatchTopK(d_sae=40, k=4, dead_after=10),
+    "matryoshka": Matryoshka(d_sae=40, k=4, dead_after=10),
+    "jumprelu": JumpReLU(d_sae=40),
+    "gated": Gated(d_sae=40),
     "l1": L1(d_sae=40),
     "tied": L1(d_sae=40, tied=True),
 }
@@ -253,21 +426,70 @@ def test_weights_start_as_they_should(name: str) -> None:
     assert not torch.equal(other.W_dec, training.W_dec)
 
 
+def exact_threshold(training: Any, x: Tensor) -> None:
+    """Let the SAE keep what this batch keeps, where a batch decides in training."""
+    if isinstance(training, BatchTopKTraining):
+        pre = (training.prepare(x) - training.b_dec) @ training.W_enc + training.b_enc
+        kept = pre.flatten().topk(training.k * len(x) + 1).values
+        training.threshold.copy_(kept[-2:].mean())
+
+
+@pytest.mark.parametrize("scaling", ["rms", "dimension", "frame"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_finished_sae_takes_raw_activations(name: str) -> None:
-    """The scaling of training is folded into the weights."""
+def test_the_finished_sae_takes_raw_activations(name: str, scaling: Any) -> None:
+    """The scaling of training is folded into the weights, or done and undone by the SAE."""
     training: Any
-    training, x = start(ARCHITECTURES[name], 30, 12, 5)
+    training, x = start(replace(ARCHITECTURES[name], scaling=scaling), 30, 12, 5)
+    if name == "jumprelu":
+        training.threshold.data.abs_()
     training.after_step()
+    exact_threshold(training, x)
     sae = training.finish()
     x_hat = sae(x)
     latents = sae.encode(x)
     loss = training.loss(x, 0)
-    squared = ((x - x_hat) * training.scale).square().sum()
+    squared = ((x - x_hat) / sae.frame_scale(x) * training.scale).square().sum()
     assert_near(squared, loss.reconstruction, "squared error")
     assert float((latents > 0).sum() / len(x)) == pytest.approx(float(loss.l0))
-    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(40))
+    norms = sae.W_dec.norm(dim=1)
+    if scaling == "dimension" and isinstance(sae, TopKSAE):  # of factors of their own, others would be the largest
+        assert float(norms.mean()) == pytest.approx(1)
+    else:
+        torch.testing.assert_close(norms, torch.ones(40))
     assert sae.apply_b_dec_to_input is (name != "tied")
+    assert sae.normalize_activations == ("constant_norm_rescale" if scaling == "frame" else "none")
     before = sae.W_dec.clone()
     training.W_dec.data.zero_()  # the SAE does not share memory with the training
     assert torch.equal(sae.W_dec, before)
+
+
+def test_scalings() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 6, generator=generator) * torch.tensor([100.0, 1, 1, 0, 1, 1]) + 3
+    for scaling in ("rms", "dimension", "frame"):
+        scaled = TopK(d_sae=8, k=2, scaling=scaling).start(x, 0).prepare(x)
+        if scaling == "rms":
+            assert float(scaled.square().mean()) == pytest.approx(1, rel=1e-4)
+        if scaling == "dimension":
+            torch.testing.assert_close(scaled.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
+            moving = torch.tensor([1.0, 1, 1, 0, 1, 1])
+            torch.testing.assert_close(scaled.std(0, correction=0), moving, atol=1e-4, rtol=0)
+        if scaling == "frame":
+            torch.testing.assert_close(scaled.norm(dim=1), torch.full((500,), 6**0.5))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_latents_of_a_frame_do_not_depend_on_the_other_frames(name: str) -> None:
+    training: Any
+    training, x = start(ARCHITECTURES[name], 30, 12, 5)
+    for _ in range(3):
+        training.loss(x, 0.5)
+    sae = training.finish()
+    together = sae.encode(x)
+    alone = torch.cat([sae.encode(frame[None]) for frame in x])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    assert torch.equal(together > 0, alone > 0)
+    sparse = sae.to_sparse(x)
+    dense = torch.zeros_like(together)
+    dense[sparse.frame, sparse.latent] = sparse.value
+    torch.testing.assert_close(dense, together, rtol=1e-5, atol=1e-5)
