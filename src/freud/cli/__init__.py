@@ -27,6 +27,7 @@ VERBS = {
     "search": "find the clips that drive a feature most",
     "edit": "change a feature, and see what the model then hears",
     "serve": "see, hear, search and edit features in a browser",
+    "export": "write pages about features, with sound, that need no server",
     "doctor": "check this machine, and the files of a result",
 }
 

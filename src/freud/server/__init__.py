@@ -1,6 +1,7 @@
 """HTTP API over a result, and the web app.
 
-`create_app` makes the application, `serve` runs it, `openapi` gives the document that the web app's types come from.
+`create_app` makes the application, `serve` runs it, `openapi` gives the document that the web app's types come from,
+and `export_site` writes static pages.
 FastAPI is imported only by then, so that the package works without the extra `freud[app]`.
 """
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from freud.server.app import create_app, openapi
     from freud.server.running import serve
     from freud.server.serving import Options
+    from freud.server.site import export_site
 
-__all__ = ["Options", "create_app", "openapi", "serve"]
+__all__ = ["Options", "create_app", "export_site", "openapi", "serve"]
 
-_PLACES = {"Options": "serving", "create_app": "app", "openapi": "app", "serve": "running"}
+_PLACES = {"Options": "serving", "create_app": "app", "openapi": "app", "serve": "running", "export_site": "site"}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from freud.server.routes.common import (
     Search,
     Seconds,
     SiteQuery,
-    binary,
+    files,
 )
 
 router = APIRouter(prefix="/api", tags=["clips"])
@@ -163,7 +163,7 @@ async def transcript(here: Here, request: Request, clip: ClipId) -> schemas.Tran
 @router.get(
     "/clips/{clip}/export",
     response_class=Response,
-    responses=binary("text/plain", "a label file that Praat, Audacity or a spreadsheet opens"),
+    responses=files(TextGrid="text/plain", CSV="text/csv", JSON="application/json"),
 )
 async def export(
     here: Here,

@@ -34,5 +34,11 @@ def binary(media_type: str, what: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": what, "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
+def files(**kinds: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entry of an exported file in one of several formats, as media type and what it is."""
+    content = {kind: {} if kind == "application/json" else {"schema": {"type": "string"}} for kind in kinds.values()}
+    return {200: {"description": f"a file: {', '.join(kinds)}", "content": content}}
+
+
 WAV = binary("audio/wav", "16-bit WAV, mono")
 IMAGE = binary("application/octet-stream", "a picture in the format of docs/app.md")

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from freud.server import exports, montage, pages, schemas
 from freud.server.images import image_response
-from freud.server.routes.common import IMAGE, WAV, Count, FeatureNumber, Here, Limit, Offset, Search, SiteName, binary
+from freud.server.routes.common import IMAGE, WAV, Count, FeatureNumber, Here, Limit, Offset, Search, SiteName, files
 
 router = APIRouter(prefix="/api/sites/{site}/{basis}", tags=["features"])
 Seed = Annotated[int, Query(ge=0, lt=2**31, description="of the random band")]
@@ -157,7 +157,7 @@ async def play_events(
 @router.get(
     "/features/{feature}/export",
     response_class=Response,
-    responses=binary("text/csv", "a table") | {},
+    responses=files(CSV="text/csv", JSON="application/json"),
 )
 async def export(
     here: Here,
