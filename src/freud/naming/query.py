@@ -47,7 +47,7 @@ class Names:
         self.model: str = parameters["model"]
 
     def table(self, name: str) -> pa.Table:
-        """One of the tables names, scores, labels, best, controls, matrix.
+        """One of the tables names, scores, labels, best, controls, matrix, split.
 
         Raises:
             UnknownNameError: no such table. DamagedFileError: its file has changed.
@@ -134,6 +134,11 @@ class Names:
     def _of_label(self, name: str, label: str) -> list[dict[str, Any]]:
         rows = self.table(name)
         return rows.filter(pc.equal(rows["label"], label)).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
+
+    def held_out_clips(self) -> list[int]:
+        """Numbers of the clips that scores are of."""
+        split = self.table("split")
+        return split["clip"].filter(split["held_out"]).to_pylist()
 
     def matrix(self) -> Matrix:
         """How often the best feature of each phone is active on each phone."""

@@ -112,6 +112,9 @@ def name(
         "controls": _controls(index, examples, rate, progress) if controls else tables.CONTROLS.empty_table(),
         "matrix": tables.table(tables.MATRIX, names.matrix_columns(scores, labels)),
     }
+    used = np.flatnonzero(sides.fit | sides.held)
+    clip_rows = {"clip": used, "id": [bank.clip_ids[i] for i in used], "held_out": sides.held[used]}
+    written["split"] = tables.table(tables.SPLIT, clip_rows)
     for table, rows in written.items():
         tables.write(out / f"{table}.parquet", rows)
     files = [f"{table}.parquet" for table in written]
@@ -213,7 +216,7 @@ def _controls(index: FeatureIndex, examples: ExampleBank, rate: float, progress:
     """The best features of every control for every label."""
     found = []
     for control, source in make_controls(index, examples).items():
-        scores = score(source, examples, rate, progress=progress, name=control)
+        scores = score(source, examples, rate, kept=0, progress=progress, name=control)
         scores.best = [entry for entry in scores.best if entry[2] <= CONTROL_BEST]
         columns = names.best_columns(scores, examples.labels)
         found.append(tables.table(tables.CONTROLS, {"control": [control] * len(scores.best), **columns}))

@@ -55,6 +55,7 @@ def score(
     *,
     family: np.ndarray | None = None,
     nulls: int = NULLS,
+    kept: int = KEPT,
     progress: bool = True,
     name: str = "name",
 ) -> Scores:
@@ -66,6 +67,7 @@ def score(
         frames_per_second: of the site.
         family: labels that exclude each other (the phones), for levels and the matrix; neither if not given.
         nulls: shuffles of every label.
+        kept: labels of each feature that are scored on held-out clips, beside those that it is among the best of.
         progress: show a progress bar on a terminal.
         name: what the bar says.
     """
@@ -77,7 +79,7 @@ def score(
         for block in source.blocks(sides.fit):
             fitted.add(block)
             bar.update(block.pieces.frames)
-        pairs, threshold, agreement, columns, best = fitted.finish()
+        pairs, threshold, agreement, columns, best = fitted.finish(kept)
         held = _Held(source, examples, pairs, threshold, fitted.everything, agreement, columns, family, nulls)
         for block in source.blocks(sides.held):
             held.add(block)
@@ -132,7 +134,7 @@ class _Fit(_Counted):
         self.count(block, given.has, given.weight, np.zeros(block.pieces.frames, np.int64))
 
     def finish(
-        self,
+        self, kept: int
     ) -> tuple[Pairs, np.ndarray, np.ndarray, dict[str, np.ndarray], list[tuple[int, str, int, int]]]:
         """The pairs kept, with threshold and agreement, columns of the fit, and the best features of each label."""
         pairs = self.pairs
@@ -157,7 +159,7 @@ class _Fit(_Counted):
         agreement = np.nan_to_num(agreement, nan=-1.0)
         keep = np.zeros(len(pairs), bool)
         unit = pairs.feature * 2 + pairs.side
-        keep[_first(unit, -agreement, KEPT)] = True
+        keep[_first(unit, -agreement, kept)] = True
         best: list[tuple[int, str, int, int]] = []
         for label, which in enumerate(self.of_label):
             ways = {"spearman": agreement} if self.continuous[label] else {"auc": area, "f1": f1}
@@ -318,9 +320,10 @@ class _Held(_Counted):
         active = (everything * above[:, None]).sum(2) @ draws.T
         f1 = statistics.f1_at(true, active, positive.sum(2) @ draws.T)
         area = np.empty((len(positive), len(draws)), np.float32)
+        narrow, narrow_all = positive.astype(np.float32), everything.astype(np.float32)  # ample for an interval
         for start in range(0, len(draws), 25):
-            part = draws[start : start + 25]
-            p, e = np.matmul(part, positive), np.matmul(part, everything)  # [pairs, 25, bins]
+            part = draws[start : start + 25].astype(np.float32)
+            p, e = np.matmul(part, narrow), np.matmul(part, narrow_all)  # [pairs, 25, bins]
             area[:, start : start + 25] = statistics.auc(p, e)
         rho = np.full((len(positive), len(draws)), np.nan)
         inside = (self.graded >= first) & (self.graded < last)

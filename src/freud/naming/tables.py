@@ -106,7 +106,9 @@ MATRIX = pa.schema(  # phones x best latents
         ("positives", pa.int64()),
     ]
 )
+SPLIT = pa.schema([("clip", pa.int32()), ("id", pa.string()), ("held_out", pa.bool_())])  # clips that were used
 SCHEMAS = {
+    "split": SPLIT,
     "names": NAMES,
     "scores": SCORES,
     "labels": LABELS,
