@@ -1,10 +1,11 @@
-"""FVU against L0 on held-out clips for every architecture, dead latents, and what a second seed finds again.
+"""Trains what a recipe says and measures every SAE on its held-out clips: the tables and the plot of docs/results.md.
 
     freud collect SPEECH --model MODEL --site encoder.blocks.3 --out activations
-    python benchmarks/frontier.py activations --out frontier [--docs docs]
+    python benchmarks/recipe.py activations recipes/scaled/frontier.toml --out frontier [--plot docs/frontier.svg]
 
-trains what recipes/scaled/frontier.toml says (one run after the other; what is finished is not trained again), measures
-each SAE as `freud evaluate` does, and writes a table and the plot. With --docs the plot goes into the documentation.
+Runs are trained one after the other, and what is finished is not trained again, so it goes on where it was stopped. Each
+is measured as `freud evaluate` does; a run NAME is compared with NAME-seed1 where the recipe has that. --only measures
+what is trained already.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common import record
+
 from freud import artifacts, saes
 from freud.activations import read
 from freud.evaluation import evaluate
@@ -22,48 +24,64 @@ from freud.evaluation.plots import frontier
 from freud.saes.recipe import Run, read_recipe
 from freud.saes.train import sweep
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "scaled" / "frontier.toml"
 SECOND = "-seed1"  # ends the name of a run that is there for stability
+COLUMNS = {
+    "run": "run",
+    "l0": "L0",
+    "fvu": "FVU",
+    "pca": "FVU of PCA",
+    "cosine": "cosine",
+    "norm_ratio": "norm ratio",
+    "dead_training": "dead, training clips",
+    "dead_held_out": "dead, held-out",
+    "dense": "dense",
+    "duplicates": "duplicates",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("activations", type=Path)
-    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("recipe", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--docs", type=Path)
+    parser.add_argument("--plot", type=Path, help="where to draw FVU against L0")
+    parser.add_argument("--only", action="store_true", help="measure what is trained already")
     options = parser.parse_args()
-    store, runs = read(options.activations), read_recipe(options.recipe).runs
+    runs = read_recipe(options.recipe).runs
+    if options.only:
+        runs = tuple(run for run in runs if (options.out / "saes" / run.name / artifacts.MANIFEST).is_file())
+    else:
+        store = read(options.activations)
+        for run in runs:
+            sweep(store, [run], options.out / "saes")
     rows = []
     for run in runs:
-        sweep(store, [run], options.out / "saes")
         rows.append(measured(run, runs, options.out, options.activations))
-        print(json.dumps(rows[-1]))
-    (options.out / "frontier.md").write_text(table(rows), encoding="utf-8")
+        print(json.dumps(rows[-1]), flush=True)
     print(table(rows))
-    series: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        if not row["run"].endswith(SECOND):
-            series.setdefault(row["architecture"], []).append((row["l0"], row["fvu"]))
-    svg = standalone(frontier(series))
-    for folder in [options.out, *([options.docs] if options.docs else [])]:
-        (folder / "frontier.svg").write_text(svg, encoding="utf-8")
-    record("frontier", {"recipe": options.recipe.name, "rows": rows})
+    if options.plot:
+        series: dict[str, list[tuple[float, float]]] = {}
+        for row in rows:
+            if not str(row["run"]).endswith(SECOND):
+                series.setdefault(str(row["architecture"]), []).append((float(str(row["l0"])), float(str(row["fvu"]))))
+        options.plot.write_text(standalone(frontier(series)), encoding="utf-8")
+    record(f"recipe-{options.recipe.stem}", {"recipe": options.recipe.name, "rows": rows})
 
 
 def measured(run: Run, runs: tuple[Run, ...], out: Path, activations: Path) -> dict[str, object]:
-    """One row: the SAE of a run on its held-out clips, against the run with another seed if there is one."""
-    twin = out / "saes" / f"{run.name}{SECOND}"
-    second = twin if any(other.name == twin.name for other in runs) and (twin / artifacts.MANIFEST).is_file() else None
+    """One row: the SAE of a run on its held-out clips."""
+    twin = f"{run.name}{SECOND}"
+    second = out / "saes" / twin if any(other.name == twin for other in runs) else None
     report = out / "reports" / (f"{run.name}-stability" if second else run.name)
-    found = evaluate(out / "saes" / run.name, activations, report, against=second)
+    found = evaluate(out / "saes" / run.name, activations, report, against=second, progress=False)
     trained = artifacts.read(out / "saes" / run.name, "train").manifest["results"]["train"]
     row: dict[str, object] = {
         "run": run.name,
         "architecture": run.architecture.name,
+        "site": run.site,
         "d_sae": saes.load(out / "saes" / run.name).d_sae,
         "steps": run.options.steps,
-        "l0": round(found.reconstruction.l0, 2),
+        "l0": round(found.reconstruction.l0, 1),
         "fvu": round(found.reconstruction.fvu, 4),
         "pca": round(found.pca_fvu, 4),
         "cosine": round(found.reconstruction.cosine, 4),
@@ -73,6 +91,7 @@ def measured(run: Run, runs: tuple[Run, ...], out: Path, activations: Path) -> d
         "dense": round(found.activity.dense, 4),
         "duplicates": round(found.geometry.duplicates, 4),
         "frames": found.measured.frames,
+        "frames_training": trained["frames"],
         "clips": found.measured.clips,
         "left_out": found.measured.left_out,
     }
@@ -83,19 +102,8 @@ def measured(run: Run, runs: tuple[Run, ...], out: Path, activations: Path) -> d
 
 def table(rows: list[dict[str, object]]) -> str:
     """The rows as Markdown."""
-    names = {
-        "run": "run",
-        "l0": "L0",
-        "fvu": "FVU",
-        "pca": "FVU of PCA",
-        "cosine": "cosine",
-        "norm_ratio": "norm ratio",
-        "dead_training": "dead, training",
-        "dense": "dense",
-        "duplicates": "duplicates",
-    }
-    lines = [f"| {' | '.join(names.values())} |", "|---" * len(names) + "|"]
-    lines += [f"| {' | '.join(str(row[name]) for name in names)} |" for row in rows]
+    lines = [f"| {' | '.join(COLUMNS.values())} |", "|---" * len(COLUMNS) + "|"]
+    lines += [f"| {' | '.join(str(row[name]) for name in COLUMNS)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
