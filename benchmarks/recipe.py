@@ -3,9 +3,9 @@
     freud collect SPEECH --model MODEL --site encoder.blocks.3 --out activations
     python benchmarks/recipe.py activations recipes/scaled/frontier.toml --out frontier [--plot docs/frontier.svg]
 
-Runs are trained one after the other, and what is finished is not trained again, so it goes on where it was stopped. Each
-is measured as `freud evaluate` does; a run NAME is compared with NAME-seed1 where the recipe has that. --only measures
-what is trained already.
+Runs are trained one after the other, and what is finished is not trained again, so it goes on where it was stopped.
+Each is measured as `freud evaluate` does; a run NAME is compared with NAME-seed1 where the recipe has that. --only
+measures what is trained already.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common import record
-
 from freud import artifacts, saes
 from freud.activations import read
 from freud.evaluation import evaluate

@@ -380,4 +380,4 @@ def _check_folder(folder: Path) -> Check | None:
     return Check(str(folder), not problems, detail)
 
 
-_KINDS = {"corpus", "collect", "train", "index", "name", "sound", KIND}
+_KINDS = {"corpus", "collect", "train", "import", "evaluate", "index", "name", "sound", KIND}
