@@ -179,6 +179,25 @@ def test_damaged_weights_are_named(tmp_path: Path, damage: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_header_that_claims_more_than_the_file_holds(tmp_path: Path) -> None:
+    save(topk(), tmp_path)
+    path = tmp_path / "sae_weights.safetensors"
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["W_enc"] |= {"shape": [2**30, 2**30], "data_offsets": [0, 2**62]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    with pytest.raises(DamagedFileError, match=r"sae_weights.safetensors: damaged"):
+        load(tmp_path)
+
+
+def test_a_manifest_of_somebody_else_is_no_concern(tmp_path: Path) -> None:
+    save(topk(), tmp_path)
+    (tmp_path / "manifest.json").write_text('{"kind": "web app"}')
+    assert load(tmp_path).d_sae == 20
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"architecture": '])
 def test_a_damaged_configuration_is_named(tmp_path: Path, text: str) -> None:
     save(topk(), tmp_path)

@@ -98,9 +98,10 @@ def load(path: Path | str, *, layout: str | None = None, site: str | None = None
     if layout is not None and layout not in LAYOUTS:
         raise FreudError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
     chosen = LAYOUTS[layout] if layout else detect(path)
-    if (path / artifacts.MANIFEST).is_file():  # one of ours, which knows what the files must hold
-        kind = artifacts.read_json(path / artifacts.MANIFEST).get("kind")
-        artifact = artifacts.read(path, kind if kind in KINDS else KINDS[0])
+    manifest = path / artifacts.MANIFEST
+    if manifest.is_file() and "checksum" in (said := artifacts.read_json(manifest)):
+        # one of ours, which knows what the files must hold
+        artifact = artifacts.read(path, said["kind"] if said.get("kind") in KINDS else KINDS[0])
         for name in (saelens.CONFIG, saelens.WEIGHTS):
             artifact.file(name)
     sae = chosen.load(path)
