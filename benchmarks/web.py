@@ -84,7 +84,7 @@ def first_paint(browser: Browser, address: str) -> list[float]:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
         page.goto(address)
-        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
         found.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
         context.close()
     return found
@@ -137,14 +137,15 @@ def scrolling(browser: Browser, address: str) -> dict[str, float]:
     """Scrolling past twenty long clips at 1,200 pixels a second: frames, late frames, nodes."""
     page = browser.new_page(base_url=address, viewport={"width": 1280, "height": 800})
     page.goto(f"/?site={DEMO_SITES[0]}&basis=neurons&feature=30&n=20")
-    page.wait_for_function("document.querySelectorAll('.result').length === 20")
+    page.wait_for_function("() => document.querySelectorAll('.result').length === 20")
     nodes = page.evaluate("[...document.querySelectorAll('.result')].map(r => r.querySelectorAll('*').length + 1)")
     times = page.evaluate("""() => new Promise(done => {
         const times = [], most = document.documentElement.scrollHeight - innerHeight, start = performance.now();
         const step = now => { times.push(now); const y = (now - start) * 1.2;
             scrollTo(0, y); y < most ? requestAnimationFrame(step) : done(times); };
         requestAnimationFrame(step); })""")
-    page.wait_for_function("[...document.querySelectorAll('canvas.strip')].every(c => c.dataset.drawn)", timeout=20_000)
+    drawn = "() => [...document.querySelectorAll('canvas.strip')].every(c => c.dataset.drawn)"
+    page.wait_for_function(drawn, timeout=20_000)
     gaps = np.diff(times)
     page.close()
     return {

@@ -22,16 +22,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import freud
-from freud.pipeline import DEMO_SITES, demo_folder
-from freud.saes.train import Options
-
 FAKE_MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @pytest.fixture(scope="session")
 def demo_result(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """`freud demo` with fewer training steps; one for all workers."""
+    import freud
+    from freud.pipeline import DEMO_SITES, demo_folder
+    from freud.saes.train import Options
+
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "demo-result"
     with open(folder.with_suffix(".lock"), "w") as lock:

@@ -268,7 +268,7 @@ def test_keys(page: Page, hit: dict[str, Any]) -> None:
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement === document.querySelectorAll('canvas.strip')[1]")
     page.keyboard.press("a")
-    page.wait_for_function("document.querySelector('#sound').src.includes('start=')")
+    page.wait_for_function("() => document.querySelector('#sound').src.includes('start=')")
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement === document.querySelectorAll('canvas.strip')[0]")
 

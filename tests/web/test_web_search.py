@@ -107,7 +107,7 @@ def test_next_previous_and_random(page: Page) -> None:
     page.keyboard.press("[")
     expect(page.get_by_role("heading", level=1)).to_have_text("30")
     page.get_by_role("button", name="Random feature").click()
-    page.wait_for_function("!location.search.includes('feature=30')")
+    page.wait_for_function("() => !location.search.includes('feature=30')")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("30")
 
@@ -174,7 +174,7 @@ def test_events_by_interval(page: Page, api: Callable[[str], Any]) -> None:
 def test_the_montage_plays_the_events(page: Page) -> None:
     page.goto(f"{NEURON}&band=top")
     page.get_by_role("button", name="Play them back to back").click()
-    page.wait_for_function("document.querySelector('#sound').currentTime > 0.02")
+    page.wait_for_function("() => document.querySelector('#sound').currentTime > 0.02")
     source = page.evaluate("document.querySelector('#sound').src")
     samples, rate = soundfile.read(io.BytesIO(page.request.get(source).body()))
     assert len(samples) / rate > 10 * 0.2

@@ -28,8 +28,8 @@ export function Help() {
           sideways or dragging the time axis pans, a double click shows the whole clip.
         </p>
         <p>
-          <span class="swatch positive" /> Green frames are active above zero, <span class="swatch negative" /> red ones
-          below; the stronger, the more opaque. Strips of a list share one scale, so that weak clips look weak.
+          Frames in <span class="swatch positive" /> are active above zero, in <span class="swatch negative" /> below;
+          the stronger, the more opaque. Strips of a list share one scale, so that weak clips look weak.
         </p>
         <footer>
           <span class="muted">FREUD {status.value?.version}</span>

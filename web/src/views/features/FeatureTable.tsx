@@ -73,7 +73,8 @@ export function FeatureTable() {
   }, [key]);
 
   function scrolled(): void {
-    const { scrollTop, clientHeight } = box.current!;
+    if (!box.current) return; // the last notice of a size may come after the table is gone
+    const { scrollTop, clientHeight } = box.current;
     const first = Math.max(0, Math.floor(scrollTop / HEIGHT) - SPARE);
     const last = Math.ceil((scrollTop + clientHeight) / HEIGHT) + SPARE;
     if (first === shown.peek().first && last === shown.peek().last) return;

@@ -32,7 +32,7 @@ export function ResultList({ dead }: { dead: boolean }) {
       ) : !data ? (
         <Loading what="Searching" />
       ) : (
-        <ol class="results" aria-busy={busy} aria-label="Results">
+        <ol class="results" aria-busy={busy} aria-label="Search results">
           <Strips now={now} data={data} />
         </ol>
       )}
