@@ -2,8 +2,8 @@
 
     python benchmarks/naming.py [--hours 0.5 1]
 
-Input is synthetic, and of the size of the real thing: float16 activations of 2048 neurons, postings of 6144 latents with
-32 active a frame, clips of 12 s with noise as their sound and random phones. Timed is `freud.naming.name` for the
+Input is synthetic, and of the size of the real thing: float16 activations of 2048 neurons, postings of 6144 latents
+with 32 active a frame, clips of 12 s with noise as their sound and random phones. Timed is `freud.naming.name` for the
 latents and for the neurons, in a process of their own: labels, what is measured on the audio, pilot, both splits, null,
 bootstrap, tables. Making the indexes is not timed; controls, which are further features, are not either.
 """
@@ -11,6 +11,7 @@ bootstrap, tables. Making the indexes is not timed; controls, which are further 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -54,7 +55,7 @@ def make(folder: Path, hours: float) -> None:
         soundfile.write(audio / f"{name}.wav", 0.1 * rng.normal(size=CLIP_FRAMES * 320), 16000, subtype="PCM_16")
         ends = np.cumsum(rng.integers(3, 10, 150) * 0.02)
         ends = ends[ends < CLIP_FRAMES / 50 - 0.5]
-        lines = [f"{a:.2f}\t{b:.2f}\t{PHONES[rng.integers(len(PHONES))]}" for a, b in zip(ends, ends[1:], strict=False)]
+        lines = [f"{a:.2f}\t{b:.2f}\t{PHONES[rng.integers(len(PHONES))]}" for a, b in itertools.pairwise(ends)]
         (audio / f"{name}.phones.tsv").write_text("\n".join(lines) + "\n")
         rows.append(f"{name}.wav,speaker-{clip % 40}")
     (audio / "manifest.csv").write_text("\n".join(rows) + "\n")

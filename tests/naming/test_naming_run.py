@@ -1,0 +1,165 @@
+"""Naming a real index: the folder, its tables, a label's page, people's names, detection, and the command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import freud
+from freud import naming
+from freud.cli import main
+from freud.corpus import Corpus
+from freud.errors import FreudError, UnknownNameError
+from freud.features import FeatureIndex
+from freud.models import AudioModel
+from freud.naming import Names, detection, tables
+from freud.naming.labels import LabelBank
+from freud.saes import load
+
+SAE = Path(freud.__file__).parent / "bundled" / "sae"
+
+
+@pytest.fixture(scope="module")
+def some(demo: Corpus) -> Corpus:
+    """24 spoken clips and six sounds of the bundled corpus."""
+    wanted = [clip.id for clip in demo if clip.transcript][::3] + [clip.id for clip in demo if clip.label][::3]
+    keep = [clip.id in wanted for clip in demo]
+    manifest = {"fingerprint": "some", "parameters": {"layout": "csv"}, "problems": []}
+    table = demo.table.filter(keep)
+    return Corpus(None, demo.root, manifest, table, lambda: demo.segment_table)
+
+
+@pytest.fixture(scope="module")
+def index(nano: AudioModel, some: Corpus, tmp_path_factory: pytest.TempPathFactory) -> FeatureIndex:
+    """The latents of the bundled SAE on those clips."""
+    folder = tmp_path_factory.mktemp("named")
+    store = freud.collect(nano, some, ["encoder.blocks.2"], folder / "acts", progress=False)["encoder.blocks.2"]
+    return freud.index(store, load(SAE), folder / "latents", corpus=some, progress=False)
+
+
+@pytest.fixture(scope="module")
+def names(index: FeatureIndex, some: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Names:
+    out = tmp_path_factory.mktemp("names") / "names" / index.site / "latents"
+    kinds = ("phone", "class", "silence", "sound", "place")
+    return naming.name(index, out, corpus=some, kinds=kinds, controls=False, progress=False)
+
+
+def test_every_feature_has_a_row_and_every_score_its_n_split_and_null(names: Names, index: FeatureIndex) -> None:
+    rows = names.table("names")
+    assert rows["feature"].to_pylist() == list(range(index.features))
+    facts = names.artifact.manifest
+    assert facts["named"] + facts["unnamed"] + facts["dead"] == index.features
+    assert facts["named"] > 50
+    named = [row for row in names.names() if not (row["unnamed"] or row["dead"])]
+    assert all(row["q"] <= 0.05 and row["frames"] == facts["split"]["held_out_frames"] for row in named)
+    assert all(row["null"] is not None and row["positives"] > 0 and row["clips"] > 0 for row in named)
+    assert {row["name"] for row in rows.to_pylist() if row["dead"]} == {"dead"}
+    best = named[0]
+    assert f"on {best['clips']} held-out clips" in best["name"]
+    for name, schema in tables.SCHEMAS.items():
+        assert names.table(name).schema.equals(schema), name
+
+
+def test_the_model_has_phones_and_shuffled_labels_do_not(names: Names) -> None:
+    best = [names.best(label, "auc")[0] for label in ("/s/", "f", "phone:L")]
+    assert all(row["auc"] > 0.75 > 0.6 > row["null_auc"] for row in best)
+    assert names.label("/S/") == "phone:S"
+    with pytest.raises(UnknownNameError, match="not among"):
+        names.label("zz")
+
+
+def test_names_are_kept_and_the_same_again(names: Names, index: FeatureIndex, some: Corpus) -> None:
+    again = naming.name(
+        index, names.path, corpus=some, kinds=("phone", "class", "silence", "sound", "place"), controls=False
+    )
+    assert again.artifact.manifest == names.artifact.manifest
+    assert not names.artifact.verify()
+    with pytest.raises(FreudError, match="other settings"):
+        naming.name(index, names.path, corpus=some, seed=1)
+
+
+def test_people_have_the_last_word(names: Names, tmp_path: Path) -> None:
+    mine = naming.read(shutil.copytree(names.path, tmp_path / "copy"))
+    mine.set_name(3, "hiss of kal16", author="me")
+    assert mine.shown()[3] == "hiss of kal16"
+    assert mine.feature(3)[0]["user_name"] == "hiss of kal16"
+    assert [row["feature"] for row in mine.names("HISS OF")] == [3]
+    mine.set_name(3, None)
+    assert mine.feature(3)[0]["user_name"] is None
+    for bad, error in (((99_999, "x"), "no such feature"), ((3, "a\nb"), "one line"), ((3, "x" * 300), "at most 200")):
+        with pytest.raises(FreudError, match=error):
+            mine.set_name(*bad)
+
+
+def test_a_labels_page_and_the_matrix(names: Names) -> None:
+    page = naming.label_page([names], "s")
+    assert page.label == "phone:S"
+    assert page.latent == page.best[0]
+    assert page.neuron is None
+    assert page.latent["site"] == names.site
+    rows = naming.features_for([names], "s", 3)
+    assert rows[0]["agreement"] >= rows[-1]["agreement"]
+    matrix = names.matrix()
+    at = matrix.labels.index("phone:S")
+    own = next(i for i, column in enumerate(matrix.features) if column["label"] == "phone:S")
+    assert matrix.rates[at][own] == max(row[own] for row in matrix.rates)
+    assert all(0 <= rate <= 1 for row in matrix.rates for rate in row)
+
+
+@pytest.mark.parametrize("name", list(tables.SCHEMAS))
+def test_every_table_leaves_as_csv_and_parquet(names: Names, name: str, tmp_path: Path) -> None:
+    for ending in (".csv", ".parquet"):
+        tables.export(names.table(name), tmp_path / f"{name}{ending}")
+    lines = (tmp_path / f"{name}.csv").read_text().splitlines()
+    assert lines[0].count(",") == len(names.table(name).schema) - 1
+    with pytest.raises(FreudError, match="ends in"):
+        tables.export(names.table(name), tmp_path / "x.txt")
+
+
+def test_detection_tells_a_good_name_from_a_wrong_one(names: Names, index: FeatureIndex, some: Corpus) -> None:
+    bank = LabelBank(some, kinds=("phone",))
+    rows = [row for row in names.names() if row["kind"] == "phone" and row["recall"] and row["f1"] > 0.5]
+    row = rows[0]
+    asked = detection.items(index, names, row["feature"], 40)
+    assert sum(item.fires for item in asked) == len(asked) / 2
+    held = set(names.held_out_clips())
+    assert all(index.clip_number(item.clip) in held for item in asked)
+    assert any(item.kind == "hard negative" for item in asked)
+    for item in asked:
+        values = index.trace(row["feature"], item.clip)
+        inside = values[round(item.mark_start * 50) : round(item.mark_end * 50)]
+        assert bool((inside > 0).any()) == item.fires
+    right = detection.detect(asked, detection.by_label(bank, index, row["label"], row["lag_ms"]))
+    wrong = detection.detect(asked, detection.by_label(bank, index, "phone:AA", 0))
+    assert right.accuracy > 0.7 > wrong.accuracy
+    assert right.low < right.accuracy < right.high or right.accuracy == 1
+    marks = detection.fuzzing(index, names, row["feature"], 20)
+    assert {item.kind for item in marks} == {"right", "wrong"}
+    assert detection.score([True, False], [True, True]).accuracy == 0.5
+    with pytest.raises(FreudError, match="one to each"):
+        detection.score([True], [])
+
+
+def test_the_command_names_a_result_and_the_index_shows_it(result: Path, tmp_path: Path, capsys) -> None:
+    copy = shutil.copytree(result, tmp_path / "discovered")
+    options = ["--kind", "class", "--kind", "acoustic", "--no-controls", "--basis", "neurons", "--json"]
+    main(["name", str(copy), "--site", "encoder.blocks.0.mlp.1", *options])
+    (said,) = json.loads(capsys.readouterr().out)
+    assert said["basis"] == "neurons"
+    assert said["split"]["by"] in {"clip", "speaker"}
+    names = naming.read_all(copy)[0]
+    names.set_name(0, "mine", "-")
+    from freud.pipeline import open_index
+
+    rows = open_index(copy, "encoder.blocks.0.mlp.1").table(sort="feature", n=1, dead=True)
+    assert rows[0]["name"] == "mine"
+
+
+def test_too_little_to_name_is_said(index: FeatureIndex, demo: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(FreudError, match="other clips"):
+        naming.name(index, tmp_path / "a", corpus=demo)
+    with pytest.raises(FreudError, match="kind of label 'fone'"):
+        LabelBank(demo, kinds=("fone",))
