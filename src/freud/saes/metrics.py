@@ -7,7 +7,7 @@ Sums run in float64 over a stream of blocks, so memory does not grow with the da
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,7 +78,6 @@ class Firing:
         return int(reached.int().argmax())
 
 
-@torch.no_grad()
 def reconstruction(sae: SAE, blocks: Iterable[Tensor]) -> Reconstruction:
     """Measure how well `sae` reconstructs blocks of frames [frames, d_in].
 
@@ -88,45 +87,75 @@ def reconstruction(sae: SAE, blocks: Iterable[Tensor]) -> Reconstruction:
     return measure(sae, blocks)[0]
 
 
-@torch.no_grad()
 def measure(sae: SAE, blocks: Iterable[Tensor]) -> tuple[Reconstruction, Firing]:
     """Reconstruction and firing of `sae` over blocks of frames [frames, d_in], in one pass.
 
     Raises:
-        FreudError: there are no frames, or some are not finite.
+        FreudError: there are no frames.
     """
-    frames = moving = 0
-    squared = cosine = ratio = total_squared = 0.0
-    total = torch.zeros(sae.d_in, dtype=torch.float64)
-    active = torch.zeros(sae.d_sae, dtype=torch.int64)
-    l0 = torch.zeros(sae.d_sae + 1, dtype=torch.int64)
-    for x in (part.float() for block in blocks for part in block.split(CHUNK)):
-        sparse = sae.to_sparse(x)
-        x_hat = decode_sparse(sae, sparse, x)
+    return measure_all([sae], blocks)[0]
+
+
+def measure_all(saes: Sequence[SAE], blocks: Iterable[Tensor]) -> list[tuple[Reconstruction, Firing]]:
+    """Reconstruction and firing of each SAE over the same blocks of frames [frames, d_in], in one pass over them.
+
+    Raises:
+        FreudError: there are no frames.
+    """
+    sums = [_Sums(sae) for sae in saes]
+    for block in blocks:
+        for part in block.split(CHUNK):
+            for each in sums:
+                each.add(part)
+    return [each.result() for each in sums]
+
+
+class _Sums:
+    """What the measures of one SAE are made of, on its device."""
+
+    def __init__(self, sae: SAE) -> None:
+        self.sae = sae
+        self.device = sae.W_dec.device
+        self.frames = self.moving = 0
+        self.squared = self.cosine = self.ratio = self.total_squared = 0.0
+        self.total = torch.zeros(sae.d_in, dtype=torch.float64, device=self.device)
+        self.active = torch.zeros(sae.d_sae, dtype=torch.int64, device=self.device)
+        self.l0 = torch.zeros(sae.d_sae + 1, dtype=torch.int64, device=self.device)
+
+    @torch.no_grad()
+    def add(self, x: Tensor) -> None:
+        """Take in frames x [frames, d_in]."""
+        x = x.to(self.device, torch.float32)
+        sparse = self.sae.to_sparse(x)
+        x_hat = decode_sparse(self.sae, sparse, x)
         norm, norm_hat = x.norm(dim=1), x_hat.norm(dim=1)
-        frames += len(x)
-        squared += float((x - x_hat).square().sum(dtype=torch.float64))
-        total += x.sum(0, dtype=torch.float64)
-        total_squared += float(x.square().sum(dtype=torch.float64))
-        cosine += float(torch.nn.functional.cosine_similarity(x, x_hat, dim=1).sum(dtype=torch.float64))
-        ratio += float((norm_hat[norm > 0] / norm[norm > 0]).sum(dtype=torch.float64))
-        moving += int((norm > 0).sum())
-        active += torch.bincount(sparse.latent, minlength=sae.d_sae)
-        l0 += torch.bincount(torch.bincount(sparse.frame, minlength=len(x)), minlength=sae.d_sae + 1)
-    if not frames:
-        raise FreudError("no frames to measure the SAE on")
-    variance = total_squared - float(total.square().sum()) / frames
-    fvu = squared / variance if variance > 0 else float("nan")
-    found = Reconstruction(
-        frames=frames,
-        fvu=fvu,
-        explained_variance=1 - fvu,
-        l0=int(active.sum()) / frames,
-        dead=1 - int((active > 0).sum()) / sae.d_sae,
-        cosine=cosine / frames,
-        norm_ratio=ratio / moving if moving else float("nan"),
-    )
-    return found, Firing(frames, active, l0)
+        self.frames += len(x)
+        self.squared += float((x - x_hat).square().sum(dtype=torch.float64))
+        self.total += x.sum(0, dtype=torch.float64)
+        self.total_squared += float(x.square().sum(dtype=torch.float64))
+        self.cosine += float(torch.nn.functional.cosine_similarity(x, x_hat, dim=1).sum(dtype=torch.float64))
+        self.ratio += float((norm_hat[norm > 0] / norm[norm > 0]).sum(dtype=torch.float64))
+        self.moving += int((norm > 0).sum())
+        self.active += torch.bincount(sparse.latent, minlength=self.sae.d_sae)
+        counts = torch.bincount(sparse.frame, minlength=len(x))
+        self.l0 += torch.bincount(counts, minlength=self.sae.d_sae + 1)
+
+    def result(self) -> tuple[Reconstruction, Firing]:
+        """The measures of all frames so far."""
+        if not self.frames:
+            raise FreudError("no frames to measure the SAE on")
+        variance = self.total_squared - float(self.total.square().sum()) / self.frames
+        fvu = self.squared / variance if variance > 0 else float("nan")
+        found = Reconstruction(
+            frames=self.frames,
+            fvu=fvu,
+            explained_variance=1 - fvu,
+            l0=int(self.active.sum()) / self.frames,
+            dead=1 - int((self.active > 0).sum()) / self.sae.d_sae,
+            cosine=self.cosine / self.frames,
+            norm_ratio=self.ratio / self.moving if self.moving else float("nan"),
+        )
+        return found, Firing(self.frames, self.active.cpu(), self.l0.cpu())
 
 
 def decode_sparse(sae: SAE, sparse: Sparse, x: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from freud.errors import FreudError
 from freud.saes import parallel, trackers
 from freud.saes.architecture import Architecture
 from freud.saes.formats import load, save
-from freud.saes.metrics import reconstruction
+from freud.saes.metrics import measure_all
 from freud.saes.options import Options
 from freud.saes.recipe import Run
 from freud.saes.sae import SAE
@@ -202,8 +202,8 @@ def _sweep(
     with _Interrupt() as interrupt, bar:
         for together in [[group] for group in started] if alone else [started]:
             _run(together, interrupt, checkpoint_seconds, bar)
-            for job in (job for group in together for job in group.jobs):
-                parallel.on_first(lambda job=job: _finish(job))
+            for group in together:
+                parallel.on_first(lambda jobs=group.jobs: _finish(jobs, device))
     return {job.run.name: load(job.out) for jobs in groups.values() for job in jobs}
 
 
@@ -364,37 +364,42 @@ def _range(values: list[float]) -> str:
     return low if low == high else f"{low}..{high}"
 
 
-def _finish(job: _Job) -> None:
-    """Write the SAE of a run that has made its last step, and how good it is."""
-    assert job.trainer is not None
-    sae = job.trainer.finish()
-    source, held_out = job.data.source, job.data.held_out
-    sae.metadata = {
-        **source.origin,
-        "training": {name: job.parameters[name] for name in ("architecture", "options", "data")},
+def _finish(jobs: list[_Job], device: torch.device) -> None:
+    """Write the SAEs of runs that have made their last step, and how good they are, in one pass over the data."""
+    source, held_out = jobs[0].data.source, jobs[0].data.held_out
+    saes = [job.trainer.finish() for job in jobs if job.trainer]
+    measured = {
+        "train": _measure(saes, source.ordered(), device),
+        "validation": _measure(saes, held_out.ordered(), device) if held_out else [None] * len(saes),
     }
+    problems = {**source.problems, **(held_out.problems if held_out else {})}
+    for number, (job, sae) in enumerate(zip(jobs, saes, strict=True)):
+        assert job.trainer is not None
+        sae.metadata = {
+            **source.origin,
+            "training": {name: job.parameters[name] for name in ("architecture", "options", "data")},
+        }
+        results = {
+            "clips": {"train": len(source.clips), "validation": len(held_out.clips) if held_out else 0},
+            "steps": job.trainer.step,
+            "bad_batches": int(job.trainer.bad_batches),
+            **{part: found[number] for part, found in measured.items()},
+            "problems": [{"clip": clip, "reason": reason} for clip, reason in problems.items()],
+        }
+        if job.trackers:
+            job.trackers.close()
+        files = [*save(sae, job.out), LOG]
+        artifacts.finish(job.out, KIND, job.parameters, files, results=results)
+        artifacts.discard(job.out / CHECKPOINT.parent)
+        job.trainer = None
 
-    def measure(blocks: Iterator[Tensor]) -> dict[str, float] | None:
-        first = next(blocks, None)
-        if first is None:  # none of these clips can be read
-            return None
-        blocks = chain([first], blocks)
-        return {name: round(value, 6) for name, value in asdict(reconstruction(sae, blocks)).items()}
 
-    results = {
-        "clips": {"train": len(source.clips), "validation": len(held_out.clips) if held_out else 0},
-        "steps": job.trainer.step,
-        "bad_batches": int(job.trainer.bad_batches),
-        "train": measure(source.ordered()),
-        "validation": measure(held_out.ordered()) if held_out else None,
-        "problems": [
-            {"clip": clip, "reason": reason}
-            for clip, reason in {**source.problems, **(held_out.problems if held_out else {})}.items()
-        ],
-    }
-    if job.trackers:
-        job.trackers.close()
-    files = [*save(sae, job.out), LOG]
-    artifacts.finish(job.out, KIND, job.parameters, files, results=results)
-    artifacts.discard(job.out / CHECKPOINT.parent)
-    job.trainer = None
+def _measure(saes: Sequence[SAE], blocks: Iterator[Tensor], device: torch.device) -> Sequence[dict[str, float] | None]:
+    """How well each SAE reconstructs these blocks; None if there are no frames, as none of the clips can be read."""
+    first = next(blocks, None)
+    if first is None:
+        return [None] * len(saes)
+    found = measure_all([sae.to(device) for sae in saes], chain([first], blocks))
+    for sae in saes:
+        sae.to("cpu")
+    return [{name: round(value, 6) for name, value in asdict(result).items()} for result, _ in found]
