@@ -31,7 +31,7 @@ from freud.corpus.tree import Source
 from freud.errors import FreudError
 
 KIND = "corpus"
-_BATCH = 4096  # clips in a row group
+_BATCH = 1024  # clips in a row group
 _SLACK = 0.05  # seconds by which a listed clip may overrun its file before it is an error: tables round
 
 PathLike = str | os.PathLike[str]

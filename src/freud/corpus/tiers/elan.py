@@ -41,6 +41,8 @@ def read_elan(path: Path) -> list[Interval]:
         raise FreudError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
     except expat.ExpatError as error:
         fail(path, error.lineno, f"not XML that can be read: {expat.ErrorString(error.code)}")
+    except (LookupError, ValueError) as error:  # an encoding that Python does not know, or not for XML
+        fail(path, 1, f"not XML that can be read: {error}")
     return document.intervals()
 
 
@@ -134,7 +136,7 @@ class _Document:
                 for index, key in enumerate(keys):
                     step = (end - start) / len(keys)
                     times[key] = (start + index * step, start + (index + 1) * step) if divides else (start, end)
-            waiting = [group for group in waiting if group[1] not in times]
+            waiting = [group for group in waiting if group not in ready]
         found = []
         for key, annotation in self.annotations.items():
             if text := " ".join("".join(annotation.text).split()):

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, TextIO
 
+import numpy as np
+
 from freud.errors import FreudError
 
 UNNAMED = "labels"  # the tier of intervals whose file does not name one
@@ -37,6 +39,11 @@ class Labeled(Protocol):
     def end(self) -> float: ...
     @property
     def label(self) -> str: ...
+
+
+def decimal(value: float) -> str:
+    """The shortest decimal that is the same number, without an exponent, which not every program reads."""
+    return np.format_float_positional(value, trim="-")
 
 
 def by_tier(intervals: Sequence[Labeled]) -> dict[str, list[Interval]]:

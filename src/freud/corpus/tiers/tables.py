@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, by_tier, fail, seconds
+from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, by_tier, decimal, fail, seconds
 
 _STARTS = frozenset({"start", "begin", "onset", "tmin", "xmin", "start_time", "begin time (s)"})
 _ENDS = frozenset({"end", "stop", "offset", "tmax", "xmax", "end_time", "end time (s)"})
@@ -137,7 +137,7 @@ def audacity(intervals: Sequence[Labeled]) -> str:
         FreudError: a time makes no sense.
     """
     rows = sorted((row for rows in by_tier(intervals).values() for row in rows), key=lambda row: row[1:3])
-    return "".join(f"{row.start!r}\t{row.end!r}\t{row.label}\n" for row in rows)
+    return "".join(f"{decimal(row.start)}\t{decimal(row.end)}\t{row.label}\n" for row in rows)
 
 
 def tier_csv(intervals: Sequence[Labeled]) -> str:
@@ -150,5 +150,5 @@ def tier_csv(intervals: Sequence[Labeled]) -> str:
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(["tier", "start", "end", "label"])
     for rows in by_tier(intervals).values():
-        writer.writerows((row.tier, repr(row.start), repr(row.end), row.label) for row in rows)
+        writer.writerows((row.tier, decimal(row.start), decimal(row.end), row.label) for row in rows)
     return written.getvalue()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from freud.corpus.tiers.intervals import Interval, Labeled, by_tier, fail, read_text
+from freud.corpus.tiers.intervals import Interval, Labeled, by_tier, decimal, fail, read_text
 from freud.errors import FreudError
 
 # A string doubles its quotes and may run over lines; a word that is no number is comment, as is what "!" begins.
@@ -136,7 +136,7 @@ def textgrid(intervals: Sequence[Labeled], duration: float) -> str:
         rows += [(name, layer, False) for layer in layers]
         if points:
             rows.append((name, points, True))
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {_time(end)}"]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {decimal(end)}"]
     lines += ["tiers? <exists>", f"size = {len(rows)}", "item []:"]
     seen: dict[str, int] = {}
     for number, (name, items, is_points) in enumerate(rows, 1):
@@ -151,13 +151,13 @@ def _tier(number: int, name: str, items: list[Interval], is_points: bool, end: f
     if not is_points:
         items = list(_filled(name, items, end))
     lines = [f"    item [{number}]:", f'        class = "{kind}"', f"        name = {_quoted(name)}"]
-    lines += ["        xmin = 0", f"        xmax = {_time(end)}", f"        {part}: size = {len(items)}"]
+    lines += ["        xmin = 0", f"        xmax = {decimal(end)}", f"        {part}: size = {len(items)}"]
     for index, item in enumerate(items, 1):
         lines.append(f"        {part} [{index}]:")
         if is_points:
-            lines += [f"            number = {_time(item.start)}", f"            mark = {_quoted(item.label)}"]
+            lines += [f"            number = {decimal(item.start)}", f"            mark = {_quoted(item.label)}"]
         else:
-            lines += [f"            xmin = {_time(item.start)}", f"            xmax = {_time(item.end)}"]
+            lines += [f"            xmin = {decimal(item.start)}", f"            xmax = {decimal(item.end)}"]
             lines.append(f"            text = {_quoted(item.label)}")
     return lines
 
@@ -172,11 +172,6 @@ def _filled(name: str, items: list[Interval], end: float) -> Iterator[Interval]:
         reached = item.end
     if reached < end:
         yield Interval(name, reached, end, "")
-
-
-def _time(value: float) -> str:
-    """The shortest decimal that is the same number; Praat takes no nan and no inf, which `by_tier` keeps out."""
-    return repr(float(value)).removesuffix(".0")
 
 
 def _quoted(text: str) -> str:
