@@ -147,6 +147,8 @@ def test_the_folder_is_an_artifact(store: Activations, trained: Any, tmp_path: P
     assert freud.evaluate(trained(), store, out, progress=False) == first == freud.evaluation.read(out)
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
     json.loads((out / "quality.json").read_text(), parse_constant=lambda name: pytest.fail(name))  # no NaN
+    checked = [check.detail for check in freud.doctor(out) if check.name == str(out)]
+    assert checked == ["evaluate: 2 files as they were written"]
     with pytest.raises(FreudError, match="other settings"):
         freud.evaluate(trained(1), store, out, progress=False)
     (out / "quality.json").write_text("{}")
