@@ -72,6 +72,9 @@ def test_labels_in_a_tree_of_their_own(tmp_path):
         ("z.wav", None),
     ]
     assert opened.problems == [{"path": str(tmp_path / "aligned"), "reason": "2 clips have no label file in it"}]
+    beside = text(tmp_path / "audio" / "b" / "x.words.tsv", "0\t0.5\tsecond\n")
+    again = corpus.import_corpus(tmp_path / "audio" / "b", tmp_path / "again", labels=beside.parent)
+    assert labels(again) == [("words", 0.0, 0.5, "second")]  # once, although it was found twice
     with pytest.raises(FreudError, match="no label file in it has the name of a recording"):
         corpus.import_corpus(tmp_path / "audio", tmp_path / "out2", labels=recording(tmp_path / "c" / "q.wav").parent)
 

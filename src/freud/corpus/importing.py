@@ -285,7 +285,7 @@ def _look(root: Path, item: Item, given: list[Interval]) -> _Found:
         found.intervals += intervals
     if item.offset or item.duration is not None:
         found.intervals = _cut(found.intervals, item.offset, end)
-    found.intervals.sort(key=lambda interval: interval[:3])
+    found.intervals = sorted(dict.fromkeys(found.intervals), key=lambda interval: interval[:3])  # two files may agree
     found.row = {
         "path": item.path,
         "offset": item.offset,
