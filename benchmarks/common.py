@@ -27,14 +27,16 @@ def speech() -> Path:
     return SHARED_SPEECH if SHARED_SPEECH.is_dir() else demo_folder()
 
 
-def side_by_side(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def side_by_side(
+    runs: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds of each run, the runs taking turns, so that a busy machine disturbs all of them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return seconds
 
 

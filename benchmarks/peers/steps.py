@@ -86,17 +86,18 @@ def original(sample: Tensor, d_sae: int, k: int, *, bfloat16: bool) -> Contender
     return Contender(step, forward, "bfloat16 autocast" if bfloat16 else "float32")
 
 
-def saelens(sample: Tensor, d_sae: int, k: int, steps: int, *, sparse: bool, lr: float | None = None) -> Contender:
-    """SAELens: `SAETrainer.step`, as its `fit` calls it."""
+def saelens(sample: Tensor, d_sae: int, k: int, steps: int, *, lr: float | None = None) -> Contender:
+    """SAELens: `SAETrainer.step`, as its `fit` calls it. Its `use_sparse_activations` has no gradient on a CPU."""
     from sae_lens.config import SAETrainerConfig
     from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
     frames, d_in = sample.shape
     torch.manual_seed(0)
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=d_in, d_sae=d_sae, k=k, use_sparse_activations=sparse))
+    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=d_in, d_sae=d_sae, k=k))
+    rate = lr or 3e-4  # its default
     config = SAETrainerConfig(
-        total_training_samples=frames * steps, train_batch_size_samples=frames, **({"lr": lr} if lr else {})
+        total_training_samples=frames * steps, train_batch_size_samples=frames, lr=rate, lr_end=rate / 10
     )
 
     def nothing() -> Iterator[Tensor]:
@@ -109,8 +110,7 @@ def saelens(sample: Tensor, d_sae: int, k: int, steps: int, *, sparse: bool, lr:
         trainer.step(x)
         trainer.n_training_steps += 1
 
-    settings = f"use_sparse_activations={sparse}, lr {config.lr:g}"
-    return Contender(step, lambda x: sae.decode(sae.encode(x)), settings)
+    return Contender(step, lambda x: sae.decode(sae.encode(x)), f"lr {config.lr:g}")
 
 
 def sparsify(

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Architecture, Loss, Training, center, require
+
+SPARSE = 4  # dead latents for each one chosen, from which on sparse products are faster than dense ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,14 @@ class AuxKTraining(Training):
         dead = (self.since_fired > self.dead_after).nonzero()[:, 0]
         if not len(dead):
             return error.new_zeros(())
-        # At most aux_k of the dead latents are active, so dense products over the dead ones alone are cheapest.
-        pre = centered @ self.W_enc[:, dead] + b_enc[dead]
-        values, chosen = pre.topk(min(self.aux_k, len(dead)), dim=1, sorted=False)
-        latents = torch.zeros_like(pre).scatter(1, chosen, values.relu())
-        predicted = latents.float() @ self.W_dec[dead]
+        W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
+        b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
+        if len(dead) >= SPARSE * count:
+            values, pattern = kernels.topk(centered, W_enc, b_enc, count)
+            predicted = kernels.decode(values.relu(), pattern, W_dec)
+        else:
+            pre = centered @ W_enc + b_enc
+            values, chosen = pre.topk(count, dim=1, sorted=False)
+            predicted = torch.zeros_like(pre).scatter(1, chosen, values.relu()).float() @ W_dec
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
         return (error - predicted).square().sum() / scale

@@ -17,13 +17,14 @@ than bfloat16 can tell may be taken for each other, while the values stay float3
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from freud.saes.kernels.sparse import Pattern, by_latent, scores
+from freud.saes.kernels.sparse import Pattern, by_latent, scores, triton_for
 
 GROUP = 32  # latents; amax over fewer is not vectorized
 BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
@@ -52,6 +53,8 @@ def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Patte
 def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
     """Values and latents [frames, k] of the k largest of x rows^T + b_enc, rows [d_sae, d_in]."""
     d_sae, width = rows.shape
+    if triton_for(x) and _triton_is_faster(len(x), d_sae, width, k, exact):
+        return _by_triton(x, rows, b_enc, k, exact)
     if x.device.type != "cpu" or x.dtype != torch.float32 or d_sae < 2 * GROUP * k:
         return torch.addmm(b_enc, x, rows.T).topk(k, dim=1, sorted=False)  # too few groups to drop any
     low = (not exact and _has_bfloat16()) or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
@@ -84,9 +87,7 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
     return values, latents
 
 
-def _candidates(
-    scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None
-) -> Pattern | None:
+def _candidates(scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None) -> Pattern | None:
     """Those of the approximate scores [frames, d_sae padded to whole groups] that may be among the k largest.
 
     slack: twice the error of the products [frames], twice the relative error of their rounding, the largest bias.
@@ -138,12 +139,31 @@ def _bfloat16_is_faster(d_sae: int, width: int, threads: int) -> bool:
         return False
     x, rows = torch.ones(256, width), torch.ones(d_sae, width)
     low, scored = rows.bfloat16(), torch.empty(256, d_sae)
-    seconds = []
-    for product in (lambda: torch.mm(x, rows.T, out=scored), lambda: scored.copy_(x.bfloat16() @ low.T)):
-        taken = []
-        for _ in range(4):
-            start = time.perf_counter()
-            product()
-            taken.append(time.perf_counter() - start)
-        seconds.append(min(taken))
-    return seconds[1] < seconds[0]
+    return _seconds(lambda: scored.copy_(x.bfloat16() @ low.T)) < _seconds(lambda: torch.mm(x, rows.T, out=scored))
+
+
+def _by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
+    from freud.saes.kernels import triton_topk
+
+    return triton_topk.largest(x, rows, b_enc, k, low=not exact)
+
+
+@cache
+def _triton_is_faster(frames: int, d_sae: int, width: int, k: int, exact: bool) -> bool:
+    """Measured once for a shape, on the GPU: the Triton kernel, or torch's product and topk."""
+    x, rows, b_enc = (torch.randn(*shape, device="cuda") for shape in ((frames, width), (d_sae, width), (d_sae,)))
+    dtype = torch.float32 if exact else torch.bfloat16
+    plain = _seconds(lambda: torch.addmm(b_enc.to(dtype), x.to(dtype), rows.T.to(dtype)).topk(k, dim=1, sorted=False))
+    return _seconds(lambda: _by_triton(x, rows, b_enc, k, exact)) < plain
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """The least time of four runs, after one that is not counted."""
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])

@@ -12,7 +12,8 @@ adding rows up where they belong.
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -63,22 +64,26 @@ class Pattern:
 
     @cached_property
     def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Entries sorted by latent: their places [active], their frames [active], where each latent starts [d_sae]."""
+        """Entries sorted by latent: their places [active], their frames [active], where each latent starts [d_sae + 1]."""
         latents, order = torch.sort(self.latents, stable=True)
-        every = torch.arange(self.d_sae, dtype=torch.int32, device=latents.device)
+        every = torch.arange(self.d_sae + 1, dtype=torch.int32, device=latents.device)
         return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)
 
     def times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S dense: values [active], dense [d_sae, width] to [frames, width]."""
-        return F.embedding_bag(self.latents, dense, self.offsets[:-1], per_sample_weights=values, mode="sum")
+        return _sum_rows(values, self.latents, self.offsets, dense)
 
     def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S^T dense: values [active], dense [frames, width] to [d_sae, width]."""
         order, frames, starts = self._by_latent
-        return F.embedding_bag(frames, dense, starts, per_sample_weights=values[order], mode="sum")
+        return _sum_rows(values[order], frames, starts, dense)
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
         """left right^T at the pattern only: left [frames, width], right [d_sae, width] to [active]."""
+        if triton_for(left):
+            from freud.saes.kernels import triton_sparse
+
+            return triton_sparse.products(left, right, self.latents, self.offsets)
         size = (len(self), self.d_sae)
         empty = torch.zeros(len(self.latents), dtype=left.dtype, device=left.device)
         where = torch.sparse_csr_tensor(self.offsets, self.latents, empty, size, check_invariants=False)
@@ -93,6 +98,25 @@ class Pattern:
         fired = torch.zeros(self.d_sae, dtype=torch.bool, device=values.device)
         fired[self.latents[values > 0].long()] = True
         return fired
+
+
+def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
+    """Sums of values times rows `places` of dense over the segments between starts: [len(starts) - 1, width]."""
+    if triton_for(dense):
+        from freud.saes.kernels import triton_sparse
+
+        return triton_sparse.sum_rows(values, places, starts, dense)
+    return F.embedding_bag(places, dense, starts, per_sample_weights=values, mode="sum", include_last_offset=True)
+
+
+def triton_for(tensor: Tensor) -> bool:
+    """Whether to use the Triton kernels: on a GPU that has them."""
+    return tensor.is_cuda and tensor.dtype == torch.float32 and _has_triton()
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 def decode(values: Tensor, pattern: Pattern, W_dec: Tensor) -> Tensor:  # noqa: N803

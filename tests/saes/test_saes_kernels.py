@@ -1,0 +1,154 @@
+"""The sparse path against dense products and plain autograd: values, gradients, and which latents are chosen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from freud.saes import TopK, kernels
+from freud.saes.kernels import Pattern, choose, plain
+
+
+def assert_near(found: Tensor, expected: Tensor, what: str) -> None:
+    difference, size = (found - expected).detach().norm(), expected.detach().norm()
+    assert difference <= 1e-4 * size + 1e-6, what
+
+
+def dictionary(d_in: int, d_sae: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """W_enc, b_enc, W_dec, the rows of the decoder of norm 1."""
+    W_enc = torch.randn(d_sae, d_in, generator=generator) * torch.rand(d_sae, 1, generator=generator)  # noqa: N806
+    b_enc = 0.1 * torch.randn(d_sae, generator=generator)
+    W_dec = torch.nn.functional.normalize(torch.randn(d_sae, d_in, generator=generator), dim=1)  # noqa: N806
+    return W_enc.T, b_enc, W_dec
+
+
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 700))  # frames, d_in, d_sae
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=shapes, seed=st.integers(0, 10_000), bfloat16=st.booleans(), column_major=st.booleans(), data=st.data())
+def test_topk_and_decode_equal_dense_autograd(
+    shape: tuple[int, int, int], seed: int, bfloat16: bool, column_major: bool, data: st.DataObject
+) -> None:
+    frames, d_in, d_sae = shape
+    k = data.draw(st.integers(1, min(d_sae, 10)) | st.just(d_sae), label="k")
+    generator = torch.Generator().manual_seed(seed)
+    x = 3 * torch.randn(frames, d_in, generator=generator)
+    target = torch.randn(frames, d_in, generator=generator)
+    weights = dictionary(d_in, d_sae, generator)
+    if not column_major:
+        weights = (weights[0].contiguous(), *weights[1:])
+    gradients, values = [], []
+    for fast in (False, True):
+        leaves = [w.detach().clone().requires_grad_() for w in (x, *weights)]
+        a, W_enc, b_enc, W_dec = leaves  # noqa: N806
+        if fast:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(choose, "_bfloat16_is_faster", lambda *_: bfloat16 and choose._has_bfloat16())
+                score, pattern = kernels.topk(a, W_enc, b_enc, k)
+            x_hat = kernels.decode(score.relu(), pattern, W_dec)
+        else:
+            score, latents = plain.topk(a, W_enc, b_enc, k)
+            numbers = torch.arange(frames).repeat_interleave(k)
+            x_hat = plain.decode(score.relu().flatten(), numbers, latents.flatten(), frames, W_dec)
+        values.append(score.reshape(frames, k).sort(1).values)
+        loss = (x_hat - target).square().sum()
+        gradients.append([loss.detach(), *torch.autograd.grad(loss, leaves)])
+    assert_near(values[1], values[0], "values")
+    for name, found, expected in zip(["loss", "x", "W_enc", "b_enc", "W_dec"], *reversed(gradients), strict=True):
+        assert_near(found, expected, name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames=st.integers(1, 12), d_sae=st.integers(1, 30), width=st.integers(1, 9), seed=st.integers(0, 999))
+def test_any_number_of_latents_on_a_frame(frames: int, d_sae: int, width: int, seed: int) -> None:
+    """As BatchTopK has them: frames without any, latents without any."""
+    generator = torch.Generator().manual_seed(seed)
+    frame, latent = (torch.rand(frames, d_sae, generator=generator) < 0.2).nonzero(as_tuple=True)
+    pattern = Pattern.ragged(frame, latent, frames, d_sae)
+    x = torch.randn(frames, width, generator=generator)
+    W_enc, b_enc, W_dec = dictionary(width, d_sae, generator)  # noqa: N806
+    results = []
+    for fast in (True, False):
+        leaves = [w.detach().clone().requires_grad_() for w in (x, W_enc, b_enc, W_dec)]
+        score = (
+            kernels.scores(*leaves[:3], pattern) if fast else (leaves[0] @ leaves[1] + leaves[2])[frame, latent]
+        )  # fmt: skip
+        x_hat = (
+            kernels.decode(score, pattern, leaves[3]) if fast else plain.decode(score, frame, latent, frames, leaves[3])
+        )
+        loss = x_hat.square().sum() + score.sum()
+        results.append([score, x_hat, *torch.autograd.grad(loss, leaves)])
+    for number, (found, expected) in enumerate(zip(*results, strict=True)):
+        assert_near(found, expected, str(number))
+    fired = torch.zeros(d_sae, dtype=torch.bool)
+    fired[latent[results[0][0] > 0]] = True
+    assert torch.equal(pattern.fired(results[0][0]), fired)
+    assert torch.equal(pattern.frames.long(), frame)
+
+
+@pytest.mark.skipif(not choose._has_bfloat16(), reason="this processor has no products in bfloat16")
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e4])
+def test_a_bfloat16_screen_changes_nothing(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    """To the last bit, with scores that crowd about the k-th largest closer than bfloat16 can tell them apart."""
+    generator = torch.Generator().manual_seed(0)
+    W_enc, b_enc, _ = dictionary(48, 3000, generator)  # noqa: N806
+    W_enc[:, 100:400] = W_enc[:, :1] * (1 + 1e-4 * torch.randn(300, generator=generator))
+    x = scale * torch.randn(200, 48, generator=generator)
+    found = []
+    for bfloat16 in (True, False):
+        monkeypatch.setattr(choose, "_bfloat16_is_faster", lambda *_, answer=bfloat16: answer)
+        values, pattern = kernels.topk(x, W_enc, scale * b_enc, 8)
+        order = pattern.latents.view(-1, 8).sort(1)
+        found.append((order.values, values.view(-1, 8).gather(1, order.indices)))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    exact = (x.double() @ W_enc.double() + scale * b_enc).topk(8).values
+    torch.testing.assert_close(found[0][1].sort(1).values, exact.sort(1).values.float(), rtol=1e-5, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("where", ["x", "W_enc"])
+@pytest.mark.parametrize("what", [torch.nan, torch.inf])
+def test_what_is_not_finite_stays_so(where: str, what: float) -> None:
+    """The loop that trains tells a bad batch by its loss; it must get one, not an exception or a finite number."""
+    generator = torch.Generator().manual_seed(1)
+    weights = dict(zip(["W_enc", "b_enc", "W_dec"], dictionary(8, 600, generator), strict=True))
+    weights["x"] = torch.randn(20, 8, generator=generator)
+    weights[where][3, 5] = what
+    values, pattern = kernels.topk(weights["x"], weights["W_enc"], weights["b_enc"], 4)
+    x_hat = kernels.decode(values.relu(), pattern, weights["W_dec"])
+    assert not torch.isfinite(x_hat).all()
+
+
+def test_frames_of_zeros_take_any_latents() -> None:
+    weights = dictionary(8, 600, torch.Generator().manual_seed(1))
+    values, pattern = kernels.topk(torch.zeros(20, 8), weights[0], torch.zeros(600), 4)
+    assert not values.any()
+    assert all(len(set(row.tolist())) == 4 for row in pattern.latents.view(20, 4))
+
+
+def test_autocast_chooses_by_bfloat16_and_keeps_values_in_float32() -> None:
+    generator = torch.Generator().manual_seed(2)
+    W_enc, b_enc, _ = dictionary(64, 2048, generator)  # noqa: N806
+    x = torch.randn(300, 64, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        values, pattern = kernels.topk(x, W_enc, b_enc, 8)
+    scores = x @ W_enc + b_enc
+    assert values.dtype == torch.float32
+    torch.testing.assert_close(values.view(300, 8), scores.gather(1, pattern.latents.view(300, 8).long()))
+    assert (scores.topk(8).values.sum() - values.sum()) / values.sum() < 1e-3
+
+
+def test_gradients_lie_in_memory_as_the_weights_do() -> None:
+    """Fused Adam walks through both by address: with other strides it would update the wrong weights, silently."""
+    x = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
+    training = TopK(k=2, d_sae=600, dead_after=10).start(x, 0)
+    training.since_fired[300:] = 100
+    training.loss(x, 0).total.backward()
+    for name, weight in training.named_parameters():
+        assert weight.grad is not None
+        assert weight.grad.stride() == weight.stride(), name
+    assert training.W_enc.stride() == (1, 16)
