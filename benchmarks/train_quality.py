@@ -1,6 +1,6 @@
 """FVU of TopK SAEs trained by this package, SAELens and sparsify: same frames in the same order, same k, same steps.
 
-    PEERS/bin/python benchmarks/train_quality.py [--activations STORE] [--steps 600]
+    PEERS/bin/python benchmarks/train_quality.py [--activations STORE] [--steps 300]
 
 Block 3 of the Whisper base encoder in ../shared on the LibriSpeech clips there; STORE is a store of them, collected
 first if not given. A tenth of the clips is held out. All get frames of unit mean square. Each trainer runs with its own
@@ -48,7 +48,7 @@ def dead_share(contender: peers.Contender, x: Tensor) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--activations", type=Path)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=300)
     arguments = parser.parse_args()
     steps: int = arguments.steps
     with tempfile.TemporaryDirectory(prefix="freud-bench-") as temporary:

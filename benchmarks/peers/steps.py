@@ -1,4 +1,4 @@
-"""One training step of each TopK trainer there is, by its own code: `step(x)` trains on a batch and `encode` is its SAE.
+"""One training step of each TopK trainer there is, by its own code.
 
 The peers run as they come: their own loss, optimizer and defaults, unless a comment says otherwise. AuxK is on in each
 but finds nothing dead, as nothing is dead within the first million frames.

@@ -1,4 +1,4 @@
-"""The Triton kernels against dense products, under Triton's interpreter, which must be chosen before Triton is imported.
+"""The Triton kernels against dense products, under Triton's interpreter, to be chosen before Triton is imported.
 
 So outside the interpreter this file has one test, which runs the others in a process of their own.
 """

@@ -1,4 +1,4 @@
-"""The reference: the same functions as dense products and plain autograd. Slow, short, and what the others must equal."""
+"""The reference: the same functions as dense products and plain autograd; what the others must equal."""
 
 from __future__ import annotations
 

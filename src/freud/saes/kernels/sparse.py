@@ -64,7 +64,7 @@ class Pattern:
 
     @cached_property
     def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Entries sorted by latent: their places [active], their frames [active], where each latent starts [d_sae + 1]."""
+        """Entries sorted by latent: places [active], frames [active], where each latent starts [d_sae + 1]."""
         latents, order = torch.sort(self.latents, stable=True)
         every = torch.arange(self.d_sae + 1, dtype=torch.int32, device=latents.device)
         return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)

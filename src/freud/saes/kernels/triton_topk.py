@@ -76,7 +76,9 @@ def largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, *, low: bool = False
     """The k largest of x rows^T + b_enc, in descending order.
 
     Args:
-        x: [frames, d_in] float32. rows: [d_sae, d_in] float32, contiguous. b_enc: [d_sae] float32.
+        x: [frames, d_in] float32.
+        rows: [d_sae, d_in] float32, contiguous.
+        b_enc: [d_sae] float32.
         k: at most d_sae.
         low: make the products in bfloat16, with float32 sums.
 
