@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from freud.errors import FreudError
 from freud.features import browse
 from freud.saes import SAE
 from freud.server import schemas
-from freud.server.bundled import bundled_sae
 from freud.server.result import IndexedSite, encoded
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _feature(
     if basis == "neurons":
         return editing.neuron(site, number), here.result.find(site, basis)
     if bundled:
-        sae = bundled_sae()
+        sae = _bundled_sae()
         if sae.metadata.get("site") != site:
             raise FreudError(f"site {site!r}: the bundled SAE is of {sae.metadata.get('site')}")
         return editing.latent(_in_range(sae, number), number, site), None
@@ -116,6 +116,12 @@ def _feature(
     return editing.latent(_in_range(found.sae, number), number, site), found
 
 
+@functools.cache
+def _bundled_sae() -> SAE:
+    """The SAE that comes with FREUD."""
+    return editing.open_sae("bundled")
+
+
 def _in_range(sae: SAE, number: int) -> SAE:
     if number >= sae.d_sae:
         raise FreudError(f"feature {number}: the SAE has latents 0 to {sae.d_sae - 1}")
@@ -123,12 +129,26 @@ def _in_range(sae: SAE, number: int) -> SAE:
 
 
 def percentile(site: IndexedSite, feature: int) -> float:
-    """The 99th percentile of a feature's active values, from the peaks of its events."""
+    """The 99th percentile of a feature over the frames on which it is above zero, what one unit of `add` is worth.
+
+    Exact for latents; for neurons from the histogram of all frames, to a bin.
+
+    Raises:
+        UnknownNameError: no such feature.
+        FreudError: it is never above zero.
+    """
     site.index.check(feature)
-    peaks = np.abs(site.index.columns("SELECT peak FROM events WHERE feature = ?", [feature])["peak"])
-    if not len(peaks):
-        raise FreudError(f"feature {feature}: is never active, so it has no 99th percentile; use unit raw")
-    return float(np.quantile(peaks, 0.99))
+    if site.basis == "latents":
+        query = "SELECT quantile_cont(value, 0.99) FROM postings WHERE feature = ?"
+        ((value,),) = site.index.sql(query, [feature])
+    else:
+        facts = site.index.statistics(feature)
+        edges = np.linspace(facts["histogram_low"], facts["histogram_high"], len(facts["histogram"]) + 1)
+        above = np.where(edges[1:] > 0, facts["histogram"], 0)
+        value = float(edges[1:][np.searchsorted(np.cumsum(above), 0.99 * above.sum())]) if above.any() else None
+    if not value:
+        raise FreudError(f"feature {feature}: is never above zero, so it has no 99th percentile; use unit raw")
+    return float(value)
 
 
 def curve(here: Serving, request: schemas.CurveRequest) -> schemas.Curve:
@@ -148,10 +168,12 @@ def curve(here: Serving, request: schemas.CurveRequest) -> schemas.Curve:
         )
     rows = table.to_pylist()
     plain = next(row["text"] for row in rows if row["factor"] == 1.0 and row["control_for"] is None)
-    wanted = {float(np.float32(factor)) for factor in request.factors}
+    place = {float(np.float32(factor)): number for number, factor in enumerate(request.factors)}
+    wanted = [row for row in rows if row["factor"] in place]
+    wanted.sort(key=lambda row: (row["control_for"] is not None, row["feature"], place[row["factor"]]))
     return schemas.Curve(
         plain=plain,
-        points=[_point(row) for row in rows if row["factor"] in wanted],
+        points=[_point(row) for row in wanted],
         seconds=round(time.perf_counter() - started, 3),
     )
 

@@ -334,7 +334,8 @@ class Operation(Schema):
     min: Number | None = Field(default=None, description="of clamp")
     max: Number | None = Field(default=None, description="of clamp")
     unit: Literal["raw", "p99"] = Field(
-        default="raw", description="of the amount of add; p99 is the 99th percentile of the feature's peaks"
+        default="raw",
+        description="of the amount of add; p99 is the 99th percentile of the feature where it is above zero",
     )
     start: Number | None = Field(default=None, ge=0, description="of a span; the whole clip without")
     end: Number | None = Field(default=None, ge=0)
