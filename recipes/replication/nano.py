@@ -59,13 +59,8 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5)
     arguments = parser.parse_args()
     found = [measure(arguments.work, seed) for seed in range(arguments.splits)]
-    summary = {
-        name: {
-            "mean": round(float(np.mean([f[name] for f in found])), 4),
-            "sd": round(float(np.std([f[name] for f in found])), 4),
-        }
-        for name in found[0]
-    }
+    columns = {name: [each[name] for each in found] for name in found[0]}
+    summary = {n: {"mean": round(float(np.mean(v)), 4), "sd": round(float(np.std(v)), 4)} for n, v in columns.items()}
     print(json.dumps(summary, indent=2))
 
 
