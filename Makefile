@@ -7,8 +7,11 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 
 .PHONY: demo test lint check-types check-imports check-docs check-web pytest bench docs web clean
 
+# Ends in a browser, until Ctrl-C; not where there is nobody to look (no terminal, CI, or NO_SERVE=1).
 demo: .venv/installed
 	$(BIN)/freud demo --out demo-results
+	@if [ -z "$(NO_SERVE)$(CI)" ] && [ -t 1 ]; then $(BIN)/freud serve demo-results; \
+	else echo; echo "see and hear it: $(BIN)/freud serve demo-results"; fi
 
 test: lint check-types check-imports check-docs check-web pytest
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from freud.features import index
     from freud.pipeline import demo, discover, doctor, name, search
     from freud.saes import train
+    from freud.server import serve
 
 _FUNCTIONS = {
     "collect": "freud.activations",
@@ -32,6 +33,7 @@ _FUNCTIONS = {
     "demo": "freud.pipeline",
     "discover": "freud.pipeline",
     "doctor": "freud.pipeline",
+    "serve": "freud.server",
 }
 _PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation", "editing", "naming")
 
@@ -58,6 +60,7 @@ __all__ = [
     "naming",
     "saes",
     "search",
+    "serve",
     "train",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import socket
@@ -56,7 +57,8 @@ def serve(
                             timeout_graceful_shutdown=3, server_header=False)  # fmt: skip
     if browser and not _headless():
         threading.Timer(0.8, webbrowser.open, [link]).start()
-    uvicorn.Server(config).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
