@@ -2,9 +2,9 @@
 
     python recipes/replication/report.py WORK [--docs docs] [--sites GLOB ...]
 
-Reads what `prepare.py` left in WORK and writes `docs/replication.md`, its plots as SVG and its tables as CSV and Parquet
-under `docs/replication/`. What is not in WORK is left out of the page, and the page says so. Names are kept in WORK and
-not made twice.
+Reads what `prepare.py` left in WORK and writes `docs/replication.md`, its plots as SVG and its tables as CSV and
+Parquet under `docs/replication/`. What is not in WORK is left out of the page, and the page says so. Names are kept in
+WORK and not made twice.
 """
 
 from __future__ import annotations
@@ -127,14 +127,14 @@ def depth(report: Report, found: dict[tuple[str, str], Names]) -> None:
             )  # fmt: skip
     report.say("## Phones: the best single feature of every site")
     report.say(
-        "For each phone one feature (neurons on either side), its lag within 100 ms and its threshold are chosen on the "
-        "speakers of the one side; every number is of the other speakers."
+        "For each phone one feature (neurons on either side), its lag within 100 ms and its threshold are chosen on "
+        "the speakers of the one side; every number is of the other speakers."
     )
     report.table("phones-by-site", rows)
     union = _union(found)
     report.say(
-        f"Best of all these sites, chosen on the one side: mean held-out AUC **{np.mean([r['auc'] for r in union]):.3f}**, "
-        f"**{sum(r['auc'] >= 0.9 for r in union)}** of {len(union)} phones at 0.9 or more (null: "
+        "Best of all these sites, chosen on the one side: mean held-out AUC "
+        f"**{np.mean([r['auc'] for r in union]):.3f}**, **{sum(r['auc'] >= 0.9 for r in union)}** of {len(union)} phones at 0.9 or more (null: "
         f"{np.mean([r['null AUC'] for r in union]):.3f}). The aim was a mean of 0.90 and 20 phones."
     )
     report.table("phones-best", union)
@@ -146,9 +146,7 @@ def depth(report: Report, found: dict[tuple[str, str], Names]) -> None:
         plt.xlabel("block")
         plt.ylabel("mean held-out AUC of the best neuron a phone")
         plt.legend()
-        report.plot(
-            "depth", "Mean held-out AUC of the best MLP neuron of each phone, by block, against shuffled labels"
-        )
+        report.plot("depth", "Held-out AUC of the best MLP neuron of each phone, by block, and of shuffled labels")
 
 
 def _union(found: dict[tuple[str, str], Names]) -> list[dict[str, Any]]:
@@ -216,8 +214,8 @@ def levels(report: Report, found: dict[tuple[str, str], Names]) -> None:
         )  # fmt: skip
     report.say("## Polysemanticity over activation levels")
     report.say(
-        "A feature is polysemous here if another phone stands out in deciles 4 to 6 of its active frames than in the top "
-        "decile, and is more common there than at the top by two standard errors. A neuron's active frames are the "
+        "A feature is polysemous here if another phone stands out in deciles 4 to 6 of its active frames than in the "
+        "top decile, and is more common there than at the top by two standard errors. A neuron's active frames are the "
         "highest 20 % of its side."
     )
     if rows:
@@ -350,11 +348,11 @@ def main() -> None:
     report.say(
         "# Replication",
         "Published findings about Whisper's encoder, each tried on the encoder of whisper-base with real speech. "
-        "Everything on this page was written by `recipes/replication/prepare.py` and `report.py`; the second writes it.",
+        "All of it was measured by `recipes/replication/prepare.py` and `report.py`; the second writes this page.",
         f"Speech: {len(speech)} utterances ({60 * speech.hours:.1f} minutes) of {', '.join(CORPORA['speech'])}, with "
         f"automatically aligned phones. Chosen on the speakers {', '.join(facts['split']['fit_speakers'])}, scored on "
-        f"{', '.join(facts['split']['held_out_speakers'])} ({facts['split']['held_out_frames']} frames). The SAEs are small "
-        "and were trained on these few minutes alone. Sites on this page: "
+        f"{', '.join(facts['split']['held_out_speakers'])} ({facts['split']['held_out_frames']} frames). The SAEs are "
+        "small and were trained on these few minutes alone. Sites on this page: "
         + ", ".join(f"{site} ({basis})" for site, basis in found) + ".",
     )  # fmt: skip
     depth(report, found)

