@@ -134,7 +134,8 @@ def depth(report: Report, found: dict[tuple[str, str], Names]) -> None:
     union = _union(found)
     report.say(
         "Best of all these sites, chosen on the one side: mean held-out AUC "
-        f"**{np.mean([r['auc'] for r in union]):.3f}**, **{sum(r['auc'] >= 0.9 for r in union)}** of {len(union)} phones at 0.9 or more (null: "
+        f"**{np.mean([r['AUC'] for r in union]):.3f}**,"
+        f" **{sum(r['AUC'] >= 0.9 for r in union)}** of {len(union)} phones at 0.9 or more (null: "
         f"{np.mean([r['null AUC'] for r in union]):.3f}). The aim was a mean of 0.90 and 20 phones."
     )
     report.table("phones-best", union)
@@ -159,7 +160,7 @@ def _union(found: dict[tuple[str, str], Names]) -> list[dict[str, Any]]:
                     "lag ms": row["lag_ms"], "AUC": row["auc"], "low": row["auc_low"], "high": row["auc_high"],
                     "F1": row["f1"], "AP": row["average_precision"], "null AUC": row["null_auc"],
                     "fit AUC": row["fit_auc"], "positives": row["positives"], "clips": row["clips"],
-                    "auc": row["auc"], "split": "speakers",
+                    "split": "speakers",
                 }  # fmt: skip
     return sorted(every.values(), key=lambda row: -row["AUC"])
 
