@@ -59,7 +59,8 @@ def main(
     import freud
     from freud.errors import FreudError
 
-    every = freud.name(
+    every = _made(result, site, basis) if label or export or feature is not None else []
+    every = every or freud.name(
         result, site=site, basis=basis, out=out, corpus=corpus, kinds=kind or None, words=words, by=by,
         controls=not no_controls, seed=seed, progress=not json,
     )  # fmt: skip
@@ -89,6 +90,13 @@ def main(
     else:
         for each in every:
             _print_names(each, top)
+
+
+def _made(result: Path, site: str | None, basis: str | None) -> list[Names]:
+    """The names that a result already has, with whatever settings they were made."""
+    from freud.naming import read_all
+
+    return [names for names in read_all(result) if site in {None, names.site} and basis in {None, names.basis}]
 
 
 def _summary(names: Names, top: int) -> dict:
