@@ -97,6 +97,16 @@ def test_an_sae_from_elsewhere_is_measured_on_all_clips(
     assert found.measured.frames == store.frames
 
 
+def test_an_sae_trained_straight_from_the_model_has_the_same_clips_held_out(
+    store: Activations, trained: Any, tmp_path: Path
+) -> None:
+    training = load(trained()).metadata["training"]
+    corpus = store.manifest["corpus"]["fingerprint"]  # what such a training records
+    folder = change_metadata(trained(), tmp_path / "sae", training={**training, "data": corpus})
+    found = freud.evaluate(folder, store, tmp_path / "out", progress=False)
+    assert "held out of its training" in found.measured.why
+
+
 def test_frames_left_out_of_training_are_left_out(store: Activations, trained: Any, tmp_path: Path) -> None:
     training = load(trained()).metadata["training"]
     options = {**training["options"], "largest_norm": 1.1}

@@ -7,7 +7,7 @@ grow with them; each number comes with the N it was measured on, and with a cont
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -146,7 +146,9 @@ def evaluate(
     other = None if against is None else _load(against, name)
     if other is not None:
         other.check_site(frames.origin, frames.width)
-    source, fitting, measured = choose(loaded, StoredFrames(frames), split)
+    # trained from a store an SAE records the store's fingerprint, straight from the model that of the corpus
+    data = {store.manifest["fingerprint"], store.manifest["corpus"]["fingerprint"]}
+    source, fitting, measured = choose(loaded, StoredFrames(frames), split, data)
     if ratio := _options(loaded).get("largest_norm"):
         measured = replace(measured, largest_norm=ratio * frames.norm["median"])
     parameters = {
@@ -233,25 +235,27 @@ def compare(
     return quality, Curves(firing, similar, partner, training or [])
 
 
-def choose(sae: SAE, every: FrameSource, split: Split) -> tuple[FrameSource, FrameSource | None, Frames]:
+def choose(
+    sae: SAE, every: FrameSource, split: Split, data: Collection[str]
+) -> tuple[FrameSource, FrameSource | None, Frames]:
     """The frames to measure `sae` on, those to fit the control on, and why.
 
-    The clips held out of its training are found again from the seed and the share that its metadata has.
+    The clips held out of its training are found again from the seed and the share that its metadata has, if it was
+    trained on these clips: on data with one of the fingerprints `data`.
 
     Raises:
         FreudError: no clips are left.
     """
-    data = every.fingerprint
 
     def measured(why: str) -> Frames:
-        return Frames(split, why, data)
+        return Frames(split, why, every.fingerprint)
 
     training, options = sae.metadata.get("training"), _options(sae)
     if split == "all":
         return every, None, measured("all clips, as asked")
     if not isinstance(training, dict) or "validation" not in options:
         return every, None, measured("all clips, as the SAE does not say what it was trained on")
-    if training.get("data") != data:
+    if training.get("data") not in data:
         return every, None, measured("all clips, as the SAE was trained on other activations than these")
     seed = options.get("data_seed", options.get("seed", 0))  # SAEs of before 0.2 have one seed for everything
     kept, held = split_clips(every.clips, options["validation"], seed)
