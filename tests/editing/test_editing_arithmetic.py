@@ -124,11 +124,11 @@ def test_substitution_is_that_of_the_original(nano: AudioModel, samples: np.ndar
         f = torch.zeros_like(pre).scatter(-1, top.indices, top.values)
     else:  # latents = relu(x D + b); decoded = latents D^T, without a bias
         f = torch.relu(x @ sae.W_enc + sae.b_enc)
+    assert float((f[..., 3] > 0).float().mean()) > 0.05
     f[..., 3] *= factor
     theirs = f @ sae.W_dec + (sae.b_dec if kind == "topk" else 0.0)
     with nano.edited([sae[3].scale(factor)], samples=len(samples), substitute=True):
         ours = nano.activations(mel, [SITE])[SITE]
-    assert float((f[..., 3] != 0).float().mean()) > 0.05
     scale = float(theirs.abs().max())
     assert float((ours[:, :valid] - theirs).abs().max()) < 1e-5 * max(scale, 1.0)
 

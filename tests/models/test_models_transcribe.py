@@ -285,3 +285,19 @@ def test_scores_of_a_text_are_the_probabilities_it_was_decoded_with(multilingual
                 expected = logits.log_softmax(-1)
                 torch.testing.assert_close(scores[row, number], expected[token], rtol=1e-4, atol=1e-4)
                 assert int(expected.argmax()) == token
+
+
+def test_a_check_of_the_first_rows_text_gives_what_decoding_gives(multilingual: Any) -> None:
+    generator = torch.Generator().manual_seed(8)
+    mel = torch.randn(3, 80, 200, generator=generator) / 2  # those of the test above, which differ, and one alike
+    mel = torch.cat([mel, mel[:1] + 1e-4])
+    steering, decoder = multilingual.steering, multilingual.decoder
+    for tokens in (1, 2, 20):
+        search = whisper_decoding.Search(max_new_tokens=tokens)
+        prompt = steering.prompt("<|de|>", "transcribe")
+        with torch.inference_mode():
+            encoded = multilingual.run(mel)
+            alone = whisper_decoding.decode(decoder, encoded, prompt, steering, search)
+            checked = whisper_decoding.decode(decoder, encoded, prompt, steering, search, alike=True)
+        assert checked == alone
+    assert len(set(alone)) > 1

@@ -1,8 +1,8 @@
 """A clip heard three times in one go: by the model as it is, through the SAE unedited, and with the edits.
 
 The encoder up to the first edited site runs once; what comes after runs for each variant by itself, so that each gets
-bit for bit what a plain run computes. The variants are then decoded as one batch, in which those that sound bit for bit
-the same are one row: an edit that changes nothing changes nothing that is reported.
+bit for bit what a plain run computes. The variants are then decoded together; those that sound bit for bit the same are
+one row, so an edit that changes nothing changes nothing that is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from freud.editing.words import character_errors, differences, word_errors
 from freud.errors import FreudError
 from freud.models import AudioModel
 from freud.models.base import Hearing
-from freud.models.edits import Edit, Seen, SiteEdits, Window, check, reconstructions, resolve, writes
+from freud.models.edits import Edit, Encodings, Seen, SiteEdits, Window, check, reconstructions, resolve, writes
 from freud.models.whisper_decoding import Search
 
 
@@ -81,10 +81,14 @@ def run_window(
     began = time.perf_counter()
     window = [Window(start, len(samples))]
     mel = model.log_mel([samples])
+    encodings: Encodings = {}
     changes = [
-        writes(each.edits, model, window, substitute=each.substitute, pad_frames=pad_frames, see=each.see)
+        writes(
+            each.edits, model, window,
+            substitute=each.substitute, pad_frames=pad_frames, see=each.see, encodings=encodings,
+        )
         for each in variants
-    ]
+    ]  # fmt: skip
     in_encoder = [{name: w for name, w in each.items() if not name.startswith("decoder.")} for each in changes]
     in_decoder = [{name: w for name, w in each.items() if name.startswith("decoder.")} for each in changes]
     with model.lock, torch.inference_mode():
@@ -111,6 +115,7 @@ def run_window(
                 task=task,
                 search=search,
                 scored=sorted({row_of[number] for number in scored}),
+                alike=not any(in_decoder),
             )
         outcomes = [Outcome(each, row, hearings[row]) for each, row in zip(encoded, row_of, strict=True)]
         for variant, write, outcome in zip(variants, in_decoder, outcomes, strict=True):

@@ -213,6 +213,7 @@ class AudioModel(abc.ABC):
         task: str = "transcribe",
         search: Any = None,
         scored: Sequence[int] = (),
+        alike: bool = False,
     ) -> list[Hearing]:
         """Decode rows of encoder output as one batch.
 
@@ -222,6 +223,7 @@ class AudioModel(abc.ABC):
             task: as `transcribe`.
             search: how, a `whisper_decoding.Search`; greedy if not given.
             scored: rows whose text is to be scored by every row.
+            alike: the rows likely hear the same, which makes it faster; hooks must treat rows alike.
 
         Raises:
             FreudError: the model cannot transcribe.

@@ -209,6 +209,10 @@ class Window(NamedTuple):
     samples: int
 
 
+Encodings = dict[tuple[str, int], tuple[Dictionary, Tensor, Tensor]]
+"""By site and row: the SAE, frames that it was given, and their latents."""
+
+
 class Seen(NamedTuple):
     """What the edits of a site did to one row, for those who want to know."""
 
@@ -308,6 +312,7 @@ def writes(
     substitute: bool = False,
     pad_frames: bool = False,
     see: Callable[[Seen], None] | None = None,
+    encodings: Encodings | None = None,
 ) -> dict[str, SiteEdits]:
     """The functions that carry out edits, by site, as `AudioModel.hooked` takes them.
 
@@ -318,12 +323,13 @@ def writes(
         substitute: at sites with edits of latents, x becomes the reconstruction.
         pad_frames: padding is edited too.
         see: told about each row, each time a site is computed.
+        encodings: shared by variants of one batch, so that an SAE encodes the same frames once.
     """
     sites: dict[str, list[Edit]] = {}
     for edit in edits:
         sites.setdefault(model.site(edit.site).name, []).append(edit)
     return {
-        name: SiteEdits(model.site(name), tuple(group), tuple(windows), substitute, pad_frames, see)
+        name: SiteEdits(model.site(name), tuple(group), tuple(windows), substitute, pad_frames, see, encodings)
         for name, group in sites.items()
     }
 
@@ -344,6 +350,7 @@ class SiteEdits:
     substitute: bool
     pad_frames: bool
     see: Callable[[Seen], None] | None
+    encodings: Encodings | None
 
     def __call__(self, x: Tensor) -> Tensor:
         """x: [B, T, width]."""
@@ -369,7 +376,7 @@ class SiteEdits:
         """x: [frames, width] of one row as edited, or None if nothing changes."""
         sae = next((edit.sae for edit in self.edits if edit.sae), None)
         features = tuple(dict.fromkeys(edit.feature for edit in self.edits if edit.feature is not None))
-        latents = x if sae is None else sae.encode(x)  # [frames, neurons or latents]
+        latents = x if sae is None else self._encode(sae, x, row)  # [frames, neurons or latents]
         before = latents[:, list(features)]
         after = before.clone()
         for edit in self.edits:
@@ -395,6 +402,15 @@ class SiteEdits:
             change = (result - x).norm(dim=1)
             self.see(Seen(self.site.name, row, features, before, after, change, x.norm(dim=1)))
         return None if result is x else result
+
+    def _encode(self, sae: Dictionary, x: Tensor, row: int) -> Tensor:
+        if self.encodings is None:
+            return sae.encode(x)
+        key = (self.site.name, row)
+        known = self.encodings.get(key)
+        if known is None or known[0] is not sae or not torch.equal(known[1], x):
+            self.encodings[key] = known = (sae, x, sae.encode(x))
+        return known[2]
 
     def _when(self, edit: Edit, window: Window, value: Tensor) -> Tensor:
         """The frames [frames] bool that an edit is for; `value` is the feature's own."""

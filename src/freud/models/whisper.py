@@ -234,10 +234,11 @@ class WhisperModel(AudioModel):
         task: str = "transcribe",
         search: Search | None = None,
         scored: Sequence[int] = (),
+        alike: bool = False,
     ) -> list[Hearing]:
         token = whisper_tokens.language_token(self.steering, language, task)
         with self.lock, torch.inference_mode():
-            return whisper_text.hear(self, encoded, token, task, search or Search(), scored)
+            return whisper_text.hear(self, encoded, token, task, search or Search(), scored, alike)
 
     def reread(self, encoded: Tensor, hearing: Hearing) -> None:
         with self.lock, torch.inference_mode():

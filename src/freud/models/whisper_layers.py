@@ -35,6 +35,14 @@ class Cache:
         fresh.cross = dict(self.cross)
         return fresh
 
+    def cut(self, rows: Tensor, length: int) -> Cache:
+        """A cache of these rows [kept], of their audio and their first `length` tokens."""
+        part = Cache()
+        part.length = length
+        part.own = {block: (k[rows, :, :length], v[rows, :, :length]) for block, (k, v) in self.own.items()}
+        part.cross = {block: (k[rows], v[rows]) for block, (k, v) in self.cross.items()}
+        return part
+
     def select(self, rows: Tensor) -> None:
         """Keep these rows [kept] of the tokens' part, in this order; rows of the same audio may trade places."""
         self.own = {block: (keys[rows], values[rows]) for block, (keys, values) in self.own.items()}

@@ -76,26 +76,34 @@ def _encode(model: WhisperModel, mel: Tensor, changes: dict) -> Tensor:
 
 
 def hear(
-    model: WhisperModel, encoded: Tensor, language: str | None, task: str, search: Search, scored: Sequence[int]
+    model: WhisperModel,
+    encoded: Tensor,
+    language: str | None,
+    task: str,
+    search: Search,
+    scored: Sequence[int],
+    alike: bool,
 ) -> list[Hearing]:
     """See `AudioModel.hear`."""
     steering, decoder, cache = model.steering, model.decoder, Cache()
     language = language or detect_language(model, encoded, cache)
     prompt, cache = steering.prompt(language, task), cache.only_audio()
-    found = decode(decoder, encoded, prompt, steering, search, cache)
-    hearings = []
-    for row, text in enumerate(found):
+    found = decode(decoder, encoded, prompt, steering, search, cache, alike=alike)
+    asked = {found[row] for row in scored}
+    told: dict[Decoded, Hearing] = {}
+    for text in found:  # of rows that heard the same, one is enough
+        if text in told:
+            continue
         words, owners = _words(model, text)
         scores = totals = None
-        if row in scored:
+        if text in asked:
             each = score(decoder, encoded, prompt, text, steering, cache)  # [rows, tokens and the end]
             scores = each.new_zeros(len(encoded), len(words))
             scores.index_add_(1, torch.tensor(owners, device=each.device), each[:, : len(owners)])
             totals = each.sum(1)
-        hearings.append(
-            Hearing(" ".join(words), tuple(words), (*prompt, *text.tokens), scores, totals, _code(language))
-        )
-    return hearings
+        tokens = (*prompt, *text.tokens)
+        told[text] = Hearing(" ".join(words), tuple(words), tokens, scores, totals, _code(language))
+    return [told[text] for text in found]
 
 
 def _code(token: str | None) -> str | None:
