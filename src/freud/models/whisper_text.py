@@ -99,7 +99,7 @@ def hear(
         if text in asked:
             each = score(decoder, encoded, prompt, text, steering, cache)  # [rows, tokens and the end]
             scores = each.new_zeros(len(encoded), len(words))
-            scores.index_add_(1, torch.tensor(owners, device=each.device), each[:, : len(owners)])
+            scores.index_add_(1, torch.tensor(owners, dtype=torch.long, device=each.device), each[:, : len(owners)])
             totals = each.sum(1)
         tokens = (*prompt, *text.tokens)
         told[text] = Hearing(" ".join(words), tuple(words), tokens, scores, totals, _code(language))
