@@ -326,7 +326,8 @@ def _like(tiers: dict[str, _Tier], names: tuple[str, ...]) -> _Tier | None:
 
 def _tier(corpus: Corpus, name: str) -> _Tier:
     table = corpus.segment_table
-    table = table.filter(pc.equal(table["tier"], name))  # pyright: ignore[reportAttributeAccessIssue]
+    known = pc.is_in(table["clip_id"], value_set=corpus.table["id"].combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
+    table = table.filter(pc.and_(known, pc.equal(table["tier"], name)))  # pyright: ignore[reportAttributeAccessIssue]
     clip = pc.index_in(table["clip_id"], value_set=corpus.table["id"]).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     labels = table["label"].combine_chunks().dictionary_encode()
     start = table["start"].to_numpy()
