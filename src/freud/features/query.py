@@ -398,7 +398,9 @@ class FeatureIndex:
         """
         rows = pa.table({"feature": pa.array(names.keys(), pa.int32()), "given": pa.array(names.values(), pa.string())})
         with self._opening:
-            self._database.register("named", rows)
+            self._database.register("given_names", rows)
+            self._database.execute("CREATE OR REPLACE TABLE named AS SELECT * FROM given_names")  # seen by all cursors
+            self._database.unregister("given_names")
             self._named = True
 
     def _features(self, clause: str, parameters: list[Any], leave_out: str = "") -> list[dict[str, Any]]:
