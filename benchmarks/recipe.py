@@ -109,9 +109,10 @@ def table(rows: list[dict[str, object]]) -> str:
 def standalone(svg: str) -> str:
     """A file of its own, which brings the colors that a page would give."""
     style = (
-        "<style>:root{--ink:#1c2024;--faint:#9aa1a8;--line:#e3e6e8;--bar:#2f6f8f;--mark:#b4501e;font-family:sans-serif}"
+        "<style>:root{--ink:#1c2024;--faint:#9aa1a8;--line:#e3e6e8;--bar:#2f6f8f;--mark:#b4501e;"
+        "--third:#2e7d46;--fourth:#7a4fa3;font-family:sans-serif}"
         "@media(prefers-color-scheme:dark){:root{--ink:#e6e8ea;--faint:#6c747c;--line:#2b3035;--bar:#6fb1d0;"
-        "--mark:#ef9a63}}</style>"
+        "--mark:#ef9a63;--third:#7cc794;--fourth:#bd9be0}}</style>"
     )
     end = svg.index(">") + 1
     return svg[:end] + style + svg[end:]

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fcfcfb; --ink: #1c2024; --soft: #5b636b; --faint: #9aa1a8; --line: #e3e6e8;
-        --bar: #2f6f8f; --mark: #b4501e; }
+        --bar: #2f6f8f; --mark: #b4501e; --third: #2e7d46; --fourth: #7a4fa3; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #16191c; --ink: #e6e8ea; --soft: #a3abb3; --faint: #6c747c; --line: #2b3035; --bar: #6fb1d0;
-          --mark: #ef9a63; } }
+          --mark: #ef9a63; --third: #7cc794; --fourth: #bd9be0; } }
 body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
        font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; text-wrap: balance; }

@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # drawn color -> variable of the page's style sheet
-PALETTE = {"#010101": "ink", "#020202": "faint", "#030303": "bar", "#040404": "mark", "#050505": "line"}
-INK, FAINT, BAR, MARK, LINE = PALETTE
+PALETTE = {
+    "#010101": "ink",
+    "#020202": "faint",
+    "#030303": "bar",
+    "#040404": "mark",
+    "#050505": "line",
+    "#060606": "third",
+    "#070707": "fourth",
+}
+INK, FAINT, BAR, MARK, LINE, THIRD, FOURTH = PALETTE
 SIZE = (5.4, 2.7)  # inches
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -138,17 +146,23 @@ def training(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def frontier(series: dict[str, Sequence[tuple[float, float]]]) -> str:
-    """FVU against L0: a line for each series of (l0, fvu)."""
-    styles = ["o-", "s--", "^-.", "D:", "v-", "x--"]
-    colors = [BAR, MARK, INK, FAINT]
+    """FVU against L0: a line for each series of (l0, fvu), told apart by marker, dashes and color."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    styles = ["o-", "s--", "^-.", "D:", "v-", "X--"]
+    colors = [BAR, MARK, THIRD, FOURTH, INK, FAINT]
 
     def paint(axes: Axes) -> None:
         for number, (name, points) in enumerate(series.items()):
             xs, ys = zip(*sorted(points), strict=True)
             style, color = styles[number % len(styles)], colors[number % len(colors)]
-            axes.plot(xs, ys, style, color=color, label=name, linewidth=1.2, markersize=4)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+            axes.plot(xs, ys, style, color=color, label=name, linewidth=1.2, markersize=5)
+        axes.set(xscale="log", yscale="log")
+        for axis, places in ((axes.xaxis, (1, 2, 4, 8)), (axes.yaxis, (1, 1.5, 2, 3, 5))):
+            axis.set_major_locator(LogLocator(subs=places))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(True, axis="both")
         axes.legend(frameon=False)
         axes.set(xlabel="L0: active latents a frame, held-out clips", ylabel="FVU, held-out clips")
 
