@@ -21,7 +21,8 @@ export function patched(patch: Patch, base: Query = query.peek()): Query {
   return next;
 }
 
-export const href = (next: Query): string => `?${new URLSearchParams(next)}`;
+/** The address of a state; what an address may hold as it is stays readable. */
+export const href = (next: Query): string => `?${new URLSearchParams(next)}`.replace(/%7E/g, "~").replace(/%3B/g, ";");
 
 /** Change the state; "replace" for what should not be a step of its own in the history, such as dragging. */
 export function go(patch: Patch, how: "push" | "replace" = "push", base?: Query): void {

@@ -105,6 +105,7 @@ export function Player(props: PlayerProps) {
 
     function paint(): void {
       pending = 0;
+      if (!canvas.current) return; // gone meanwhile
       const colors = palette.peek();
       const shown = spectrogram.peek();
       const map = `${colorMap.peek()}${colors.dark}`;

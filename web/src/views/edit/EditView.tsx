@@ -141,26 +141,29 @@ function Traces({ clip, result }: { clip: Schemas["Clip"]; result: Schemas["Edit
   const { start, end } = operations.value[current.value] ?? {};
   const selection = start != null && end != null ? { start, end } : null;
   const common = { clip: clip.id, duration: clip.duration, onSelect: select, selection };
-  if (!curves.length) return <Player {...common} name={clip.name} curve={null} />;
+  // The first strip stays the same element before there is a result, so that a drag over it goes on when one arrives.
   return (
     <ol class="results" aria-label="Features before and after">
-      {curves.map(({ site, basis, feature, old, now, range }, i) => (
-        <li class="result" key={`${site} ${basis} ${feature}`}>
-          <div class="result-head">
-            <span class="rank">{i + 1}</span>
-            <b>{feature}</b>
-            <span class="muted">
-              {site} · {basis}
-            </span>
-          </div>
+      {(curves.length ? curves : [null]).map((trace, i) => (
+        <li class="result" key={i}>
+          {trace && (
+            <div class="result-head">
+              <span class="rank">{i + 1}</span>
+              <b>{trace.feature}</b>
+              <span class="muted">
+                {trace.site} · {trace.basis}
+              </span>
+            </div>
+          )}
           <Player
+            key={clip.id}
             {...common}
             compact={i > 0}
-            name={`${clip.name}, feature ${feature}`}
-            curve={now}
-            before={old}
-            range={range}
-            labels={{ site, basis, feature: [feature] }}
+            name={trace ? `${clip.name}, feature ${trace.feature}` : clip.name}
+            curve={trace?.now ?? null}
+            before={trace?.old ?? null}
+            range={trace?.range ?? null}
+            labels={trace ? { site: trace.site, basis: trace.basis, feature: [trace.feature] } : undefined}
           />
         </li>
       ))}

@@ -92,44 +92,49 @@ export function FeatureTable() {
   const { first, last } = shown.value;
   const visible = Array.from({ length: Math.max(0, Math.min(last, count) - first) }, (_, i) => first + i);
   return (
-    <div class="table" role="table" aria-label="Features" aria-rowcount={count + 1}>
-      <div role="row" class="table-row table-head">
-        {COLUMNS.map(({ key: column, title }) => (
-          <div
-            role="columnheader"
-            key={title}
-            aria-sort={sort === column ? (ascending ? "ascending" : "descending") : undefined}
-          >
-            {column ? (
-              <button type="button" onClick={() => sortBy(column)}>
-                {title}
-                {sort === column && <span aria-hidden="true">{ascending ? " ↑" : " ↓"}</span>}
-              </button>
-            ) : (
-              title
-            )}
-          </div>
-        ))}
-      </div>
-      <div class="table-body" role="rowgroup" ref={box} onScroll={scrolled} tabIndex={0}>
-        <div class="table-space" role="presentation" style={{ height: `${count * HEIGHT}px` }}>
-          {visible.map((at) => {
-            const row = rows.value.get(Math.floor(at / PAGE))?.[at % PAGE];
-            return <TableRow key={at} at={at} row={row} />;
-          })}
+    <section class="table-section">
+      <div class="table" role="table" aria-label="Features" aria-rowcount={count + 1}>
+        <div role="row" class="table-row table-head">
+          {COLUMNS.map(({ key: column, title }) => (
+            <div
+              role="columnheader"
+              key={title}
+              aria-sort={sort === column ? (ascending ? "ascending" : "descending") : undefined}
+            >
+              {column ? (
+                <button type="button" onClick={() => sortBy(column)}>
+                  {title}
+                  {sort === column && <span aria-hidden="true">{ascending ? " ↑" : " ↓"}</span>}
+                </button>
+              ) : (
+                title
+              )}
+            </div>
+          ))}
         </div>
-        {problem.value ? (
-          <Failure text={problem.value} retry={fetchShown} />
-        ) : total.value === null ? (
-          <Loading what="Listing features" />
-        ) : (
-          count === 0 && <Empty title="No feature fits these filters" />
-        )}
+        <div class="table-body" role="presentation" ref={box} onScroll={scrolled}>
+          <div
+            class="table-space"
+            role={visible.length ? "rowgroup" : undefined}
+            style={{ height: `${count * HEIGHT}px` }}
+          >
+            {visible.map((at) => (
+              <TableRow key={at} at={at} row={rows.value.get(Math.floor(at / PAGE))?.[at % PAGE]} />
+            ))}
+          </div>
+        </div>
       </div>
+      {problem.value ? (
+        <Failure text={problem.value} retry={fetchShown} />
+      ) : total.value === null ? (
+        <Loading what="Listing features" />
+      ) : (
+        count === 0 && <Empty title="No feature fits these filters" />
+      )}
       <p class="muted table-foot" role="status">
-        {total.value === null ? "" : `${count.toLocaleString("en")} features`}
+        {total.value === null ? "" : `${count.toLocaleString("en")} ${count === 1 ? "feature" : "features"}`}
       </p>
-    </div>
+    </section>
   );
 }
 

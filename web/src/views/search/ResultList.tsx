@@ -68,8 +68,10 @@ function Tabs({ now }: { now: Search }) {
       </span>
       {BANDS.map((band) => {
         const number = Number(band);
-        if (Number.isNaN(number)) return tab(band, band[0]!.toUpperCase() + band.slice(1), `Events: ${bandName(band)}`);
-        return tab(band, String(number + 1), `Events: ${bandName(band)}, 1 has the largest peaks`);
+        if (!Number.isNaN(number))
+          return tab(band, String(number + 1), `Events: ${bandName(band)}, 1 has the largest peaks`);
+        const title = band[0]!.toUpperCase() + band.slice(1);
+        return tab(band, title, `${title} events: ${bandName(band)} peaks`);
       })}
     </div>
   );
