@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,7 +35,7 @@ LATENTS, K, RUN, CLIP_FRAMES, SHARD_FRAMES = 24_576, 32, 3, 600, 60_000
 class Synthetic(build._Latents):
     """Latents whose active values are drawn, not computed."""
 
-    count: int = LATENTS  # type: ignore[assignment]
+    count: int = field(default_factory=lambda: LATENTS)  # type: ignore[assignment]
 
 
 def shard(number: int) -> Postings:
