@@ -63,11 +63,12 @@ class BatchTopKTraining(AuxKTraining):
     def choose(self, pre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The kept entries of pre [frames, d_sae], all above zero: frame (ascending), latent and value, each [kept]."""
         flat = pre.flatten()
-        wanted = min(int(self.k * parallel.total_frames(pre)), len(flat))
-        values, where = flat.topk(wanted, sorted=False)
+        wanted = int(self.k * parallel.total_frames(pre))
+        values, where = flat.topk(min(wanted, len(flat)), sorted=False)
         least = values.detach().amin()
-        if parallel.world_size() > 1:  # the largest of all processes
-            least = parallel.gathered(values.detach()).topk(wanted).values[-1]
+        if parallel.world_size() > 1:  # the largest of all processes, one of which may have fewer than are wanted
+            mine = F.pad(values.detach(), (0, wanted - len(values)), value=-torch.inf)
+            least = parallel.gathered(mine).topk(wanted).values[-1]
         where = where[(values.detach() >= least) & (values.detach() > 0)].sort().values
         return where // pre.shape[1], where % pre.shape[1], flat[where].float()
 

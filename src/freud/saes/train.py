@@ -191,19 +191,18 @@ def _sweep(
         job = _Job(replace(run, options=options), data[split], out / run.name, parameters)
         groups.setdefault((*split, options.batch_size, options.largest_norm), []).append(job)
 
-    started = []
-    for jobs in groups.values():
-        todo = [job for job in jobs if not parallel.on_first(lambda job=job: _finished(job))]
-        if todo:
-            started.append(_Group(todo, device, chosen))
+    unfinished = [
+        [job for job in jobs if not parallel.on_first(lambda job=job: _finished(job))] for jobs in groups.values()
+    ]
+    unfinished = [jobs for jobs in unfinished if jobs]
     # Side by side where sites share passes of the model; from a store one after the other, to hold one pool at a time.
-    alone = all(isinstance(group.stream.source, StoredFrames) for group in started)
-    bar = _Progress(started, progress and parallel.rank() == 0)
-    with _Interrupt() as interrupt, bar:
-        for together in [[group] for group in started] if alone else [started]:
-            _run(together, interrupt, checkpoint_seconds, bar)
-            for group in together:
-                parallel.on_first(lambda jobs=group.jobs: _finish(jobs, device))
+    alone = all(isinstance(jobs[0].data.source, StoredFrames) for jobs in unfinished)
+    with _Interrupt() as interrupt, _Progress(unfinished, progress and parallel.rank() == 0) as bar:
+        for together in [[jobs] for jobs in unfinished] if alone else [unfinished]:
+            started = [_Group(jobs, device, chosen) for jobs in together]
+            _run(started, interrupt, checkpoint_seconds, bar)
+            for jobs in together:
+                parallel.on_first(lambda jobs=jobs: _finish(jobs, device))
     return {job.run.name: load(job.out) for jobs in groups.values() for job in jobs}
 
 
@@ -293,6 +292,7 @@ def _sample(stream: Stream, largest_norm: float | None) -> Tensor:
 def _run(groups: list[_Group], interrupt: _Interrupt, checkpoint_seconds: float, bar: _Progress) -> None:
     """Train all runs of these groups, side by side, to their last step."""
     last = time.monotonic()
+    bar.skip(sum(group.step for group in groups))
     while unfinished := [group for group in groups if group.step < group.steps]:
         step = min(group.step for group in unfinished)
         for group in unfinished:
@@ -337,17 +337,22 @@ class _Interrupt:
 class _Progress:
     """One live line over all groups: FVU, L0, dead latents, frames a second, time left."""
 
-    def __init__(self, groups: list[_Group], shown: bool) -> None:
-        self.runs = sum(len(group.jobs) for group in groups)
-        total, done = sum(group.steps for group in groups), sum(group.step for group in groups)
-        hidden = None if shown else True
-        self.bar = tqdm(total=total, initial=done, unit="step", desc="train", disable=hidden)
+    def __init__(self, groups: list[list[_Job]], shown: bool) -> None:
+        self.runs = sum(map(len, groups))
+        total = sum(max(job.run.options.steps or 0 for job in jobs) for jobs in groups)
+        self.bar = tqdm(total=total, unit="step", desc="train", disable=None if shown else True)
 
     def __enter__(self) -> _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
+
+    def skip(self, steps: int) -> None:
+        """Steps made before an interruption, which say nothing of the time left."""
+        if not self.bar.disable:
+            self.bar.initial += steps
+            self.bar.update(steps)
 
     def show(self, group: _Group) -> None:
         self.bar.update()
