@@ -5,6 +5,8 @@ are appended to the frame's list; when a list may not hold another tile it is so
 and the k-th becomes the new least. The result is exact. Written and tested under Triton's interpreter; never timed.
 """
 
+# A tl.constexpr is given as a plain number.
+# pyright: reportArgumentType=false
 from __future__ import annotations
 
 import torch
