@@ -29,6 +29,8 @@ import numpy as np
 
 import freud
 from common import record
+from freud import features
+from freud.features import browse
 from index import build_synthetic
 
 EDITED = {"site": "encoder.blocks.2", "basis": "latents", "operation": "scale", "value": -1}
@@ -184,6 +186,21 @@ def crowd(server: Server, clients: int, seconds: float) -> dict[str, Any]:
     }
 
 
+def spans(server: Server, queries: int, rank: str) -> np.ndarray:
+    """Milliseconds of ranking the latents of half a second of a clip."""
+    connection, chosen = server.connect(), random.Random(0)
+    clips = [clip for clip in ask(connection, "/api/clips?n=200")["clips"] if clip["duration"] > 1]
+    taken = []
+    for _ in range(queries + 10):
+        clip = chosen.choice(clips)
+        at = chosen.uniform(0, clip["duration"] - 0.5)
+        where = f"site=encoder.blocks.2&basis=latents&rank={rank}&start={at:.2f}&end={at + 0.5:.2f}"
+        start = time.perf_counter()
+        ask(connection, f"/api/clips/{clip['id']}/features?{where}")
+        taken.append(1000 * (time.perf_counter() - start))
+    return np.array(taken[10:])
+
+
 def quantiles(name: str, taken: np.ndarray, p50: str = "", p95: str = "") -> dict[str, float]:
     return {
         f"{name}: p50 ms{p50}": float(np.quantile(taken, 0.5)),
@@ -215,10 +232,17 @@ def main() -> None:
             results |= quantiles("demo, search", taken, " (target <= 30)", " (target <= 80)")
             taken = latencies(server, arguments.queries, "&traces=true")
             results |= quantiles("demo, search with traces", taken)
+            for rank in ("max", "unusual"):
+                results |= quantiles(f"demo, features of a span by {rank}", spans(server, arguments.queries // 3, rank))
             alone, meanwhile = edits(server, arguments.edits)
             results["demo, edit: median s (target <= 1.5)"] = float(np.median(alone))
             results["demo, edit: worst s"] = max(alone)
             results |= quantiles("demo, search while an edit runs", meanwhile, "", " (target < 150)")
+        opened = features.read(index)
+        busy = np.arange(0, opened.features, opened.features // 1000)
+        start = time.perf_counter()
+        browse.unusual(opened, busy, np.full(len(busy), 1.0))
+        results["50 M postings, how unusual 1000 values are: s"] = time.perf_counter() - start
         with serving(index, work / "notes.sqlite") as server:
             taken = latencies(server, arguments.queries)
             results |= quantiles("50 M postings, search", taken, " (target <= 30)", " (target <= 80)")
