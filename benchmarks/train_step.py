@@ -13,13 +13,13 @@ heavy-tailed distribution, an offset and noise; ours takes its time from how man
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -80,13 +80,20 @@ def peak_memory(count: int) -> float:
 
 
 def memory_of_a_step(count: int) -> None:
-    """Print the MiB that a step on `count` frames adds to the peak of this process."""
+    """Print the MiB that a step on `count` frames adds, at its peak, to the memory of this process."""
     ours = peers.freud(frames(count), D_SAE, K, 10)
     ours.step(frames(256))
     x = frames(count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = _status("VmRSS")
     ours.step(x)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((_status("VmHWM") - before) / 1024)
+
+
+def _status(field: str) -> int:
+    """A field of this process's status in KiB (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def main() -> None:
