@@ -1,7 +1,8 @@
 // Mouse, pen and touch on a strip: click sets the cursor, or selects and plays the interval of a tier; dragging selects;
 // dragging the time axis pans; the wheel with Ctrl zooms, sideways pans; double-click shows the whole clip.
 import { batch } from "@preact/signals";
-import { timeAt, type Layout, type Tier } from "./draw";
+import { timeAt, type Layout } from "./draw";
+import type { Tier } from "./curve";
 import { clamp, type Span } from "./scales";
 import type { Actions, StripState } from "./state";
 

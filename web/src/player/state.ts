@@ -1,6 +1,6 @@
 // What one strip shows and does, apart from drawing: the part in view, the selection, the cursor, and its sound.
 import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
-import { activeSpan, type Curve, type Tier } from "./draw";
+import { activeSpan, type Curve, type Tier } from "./curve";
 import { clamp, panned, zoomed, type Span, type View } from "./scales";
 import * as sound from "./sound";
 

@@ -7,7 +7,7 @@ import { ClipPicker } from "../../components/ClipPicker";
 import { Empty, Failure, Loading } from "../../components/states";
 import { Player } from "../../player/Player";
 import { clipOf } from "../../player/clips";
-import { extremes } from "../../player/draw";
+import { extremes } from "../../player/curve";
 import { seconds, type Span } from "../../player/scales";
 import { go, query } from "../../url";
 import { DisplayOptions } from "../../components/DisplayOptions";

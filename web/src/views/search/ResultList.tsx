@@ -7,7 +7,7 @@ import { site } from "../../api/store";
 import { Icon } from "../../components/Icon";
 import { Empty, Failure, Loading } from "../../components/states";
 import { Player } from "../../player/Player";
-import { extremes, type Curve } from "../../player/draw";
+import { extremes, type Curve } from "../../player/curve";
 import { seconds, short } from "../../player/scales";
 import * as sound from "../../player/sound";
 import { perClipScale } from "../../prefs";

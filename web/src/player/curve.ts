@@ -1,0 +1,62 @@
+// What can be read off a feature's curve and a clip's tiers: the value and the labels at a time, the extremes, and the span
+// that is worth hearing.
+import { frameAt, type Span } from "./scales";
+
+export interface Interval {
+  start: number;
+  end: number;
+  label: string;
+}
+
+export interface Tier {
+  name: string;
+  intervals: Interval[];
+}
+
+export interface Curve {
+  values: Float32Array;
+  framesPerSecond: number;
+}
+
+/** The interval of each tier at a time. */
+export const labelsAt = (tiers: Tier[], time: number): Interval[] =>
+  tiers.flatMap(({ intervals }) => intervals.find(({ start, end }) => time >= start && time < end) ?? []);
+
+/** Value of a curve at a time; null outside. */
+export function valueAt({ values, framesPerSecond }: Curve, time: number): number | null {
+  const frame = frameAt(time, framesPerSecond, values.length);
+  return frame < 0 ? null : values[frame]!;
+}
+
+export interface Extremes {
+  max: number;
+  maxTime: number;
+  min: number;
+  minTime: number;
+}
+
+export function extremes({ values, framesPerSecond }: Curve): Extremes {
+  let high = 0;
+  let low = 0;
+  for (let i = 1; i < values.length; i++) {
+    if (values[i]! > values[high]!) high = i;
+    if (values[i]! < values[low]!) low = i;
+  }
+  const time = (frame: number): number => (frame + 0.5) / framesPerSecond;
+  return { max: values[high] ?? 0, maxTime: time(high), min: values[low] ?? 0, minTime: time(low) };
+}
+
+/** Runs of frames where a curve is above a share of its largest magnitude, joined across short gaps: what is worth hearing. */
+export function activeSpan(curve: Curve, around: number, duration: number): Span {
+  const { values, framesPerSecond: rate } = curve;
+  const peak = frameAt(around, rate, values.length);
+  if (peak < 0) return { start: 0, end: duration };
+  const least = Math.abs(values[peak]!) * 0.1;
+  const on = (frame: number): boolean => frame >= 0 && frame < values.length && Math.abs(values[frame]!) > least;
+  let first = peak;
+  let last = peak;
+  while (on(first - 1)) first--;
+  while (on(last + 1)) last++;
+  const margin = 0.05; // seconds, so that the ear has something to hold on to
+  return { start: Math.max(0, first / rate - margin), end: Math.min(duration, (last + 1) / rate + margin) };
+}
