@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,11 +30,12 @@ from freud.features.tables import Postings
 LATENTS, K, RUN, CLIP_FRAMES, SHARD_FRAMES = 24_576, 32, 3, 600, 60_000
 
 
-@dataclass
 class Synthetic(build._Latents):
     """Latents whose active values are drawn, not computed."""
 
-    count: int = field(default_factory=lambda: LATENTS)  # type: ignore[assignment]
+    @property
+    def count(self) -> int:
+        return LATENTS
 
 
 def shard(number: int) -> Postings:

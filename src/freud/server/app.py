@@ -97,7 +97,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        serving.model.start()
+        serving.start()
         yield
         serving.close()
 

@@ -37,10 +37,6 @@ class ServedModel:
         self._model: AudioModel | None = None
         self._ready = threading.Event()
 
-    def start(self) -> None:
-        """Load in a thread of its own."""
-        threading.Thread(target=self.load, name="freud-load", daemon=True).start()
-
     def load(self) -> None:
         """Load now; what goes wrong is kept in `problem`."""
         try:

@@ -179,9 +179,8 @@ class Result:
             return None
         return artifacts.read_json(self.path / artifacts.MANIFEST).get("parameters", {}).get("model")
 
-    @property
-    def sites(self) -> list[schemas.Site]:
-        """Every site and basis."""
+    def describe(self) -> list[schemas.Site]:
+        """Every site and basis, as the API has them."""
         return [site.describe() for site in self._sites.values()]
 
     def site(self, site: str, basis: Basis) -> IndexedSite:

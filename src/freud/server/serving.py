@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from freud.server import schemas
+from freud.errors import FreudError
+from freud.server import pages, schemas
 from freud.server.activity import Activity
 from freud.server.library import Library
 from freud.server.model import ServedModel
@@ -68,6 +71,17 @@ class Serving:
         self.sound = Pool("audio", workers=threads, waiting=256, seconds=options.query_seconds)
         self.decoding = Pool("uploads", workers=1, waiting=8, seconds=options.query_seconds + 30)
         self.model_work = Pool("model", workers=1, waiting=options.model_waiting, seconds=options.model_seconds)
+
+    def start(self) -> None:
+        """Get ready in the background: check the files that a first search needs, then load the model."""
+        threading.Thread(target=self._prepare, name="freud-prepare", daemon=True).start()
+
+    def _prepare(self) -> None:
+        for site in self.result:
+            with contextlib.suppress(FreudError):  # whoever asks for it is told
+                site.table()
+                pages.hits(site, self.library, 0, traces=True)
+        self.model.load()
 
     def close(self) -> None:
         """Stop the pools, and remove the uploads from the disk."""

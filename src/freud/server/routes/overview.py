@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from freud.server import schemas
 from freud.server.routes.common import Here
@@ -23,12 +23,12 @@ async def models(here: Here) -> list[schemas.Model]:
 
 
 @router.get("/sites")
-async def sites(here: Here) -> list[schemas.Site]:
+async def sites(here: Here, request: Request) -> list[schemas.Site]:
     """The indexed sites, one entry for each basis."""
-    return here.result.sites
+    return await here.queries.run(request, here.result.describe)
 
 
 @router.get("/corpora")
-async def corpora(here: Here) -> list[schemas.Corpus]:
+async def corpora(here: Here, request: Request) -> list[schemas.Corpus]:
     """The corpora that were indexed."""
-    return here.library.corpora()
+    return await here.queries.run(request, here.library.corpora)
