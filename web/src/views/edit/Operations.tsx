@@ -2,7 +2,7 @@
 import { corpora, status, sites } from "../../api/store";
 import { IconButton } from "../../components/Icon";
 import { seconds } from "../../player/scales";
-import { go, number, query } from "../../url";
+import { go, query } from "../../url";
 import { change, current, fresh, KINDS, operations, setOperations, withKind, type Kind, type Operation } from "./model";
 
 const NAMES: Record<Kind, string> = {
@@ -12,6 +12,16 @@ const NAMES: Record<Kind, string> = {
   ablate: "ablate",
   clamp: "clamp to",
 };
+
+/** One more edit, of the next feature: two edits of one feature at the same place contradict each other. */
+function another(all: Operation[]): Operation {
+  const last = all.at(-1);
+  if (!last) return fresh(0);
+  const { features } = sites.value!.find((one) => one.site === last.site && one.basis === last.basis) ?? {
+    features: 1,
+  };
+  return { ...fresh((last.feature + 1) % features), site: last.site, basis: last.basis };
+}
 
 export function Operations() {
   const all = operations.value;
@@ -24,7 +34,7 @@ export function Operations() {
         ))}
       </ol>
       <div class="row">
-        <button type="button" onClick={() => setOperations([...all, fresh(number("feature", null) ?? 0)])}>
+        <button type="button" onClick={() => setOperations([...all, another(all)])}>
           Add an edit
         </button>
       </div>
