@@ -43,7 +43,7 @@ def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Patte
     Returns:
         Scores [frames * k] and where they are.
     """
-    exact = not torch.is_autocast_enabled(x.device.type)
+    exact = not torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and not _has_bfloat16())
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
     pattern = Pattern.regular(latents, W_enc.shape[1])
@@ -54,10 +54,27 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
     """Values and latents [frames, k] of the k largest of x rows^T + b_enc, rows [d_sae, d_in]."""
     d_sae, width = rows.shape
     if triton_for(x) and _triton_is_faster(len(x), d_sae, width, k, exact):
-        return _by_triton(x, rows, b_enc, k, exact)
-    if x.device.type != "cpu" or x.dtype != torch.float32 or d_sae < 2 * GROUP * k:
-        return torch.addmm(b_enc, x, rows.T).topk(k, dim=1, sorted=False)  # too few groups to drop any
-    low = (not exact and _has_bfloat16()) or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
+        values, latents = _by_triton(x, rows, b_enc, k, exact)
+    elif x.device.type != "cpu" or x.dtype != torch.float32 or d_sae < 2 * GROUP * k:  # too few groups to drop any
+        values, latents = _plain(x, rows, b_enc, k, exact)
+    else:
+        return _screened(x, rows, b_enc, k, exact)
+    if not exact:
+        where = Pattern.regular(latents, d_sae)
+        values = where.products(x, rows).view_as(values) + b_enc[latents]
+    return values, latents
+
+
+def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
+    """All scores at once, in bfloat16 unless `exact`, and torch's topk."""
+    dtype = x.dtype if exact else torch.bfloat16
+    return torch.addmm(b_enc.to(dtype), x.to(dtype), rows.T.to(dtype)).topk(k, dim=1, sorted=False)
+
+
+def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
+    """The three steps of the module docstring."""
+    d_sae, width = rows.shape
+    low = not exact or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
     u = U if low else 0.0
     error = x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * u + u * u + width * 2.0**-23)
     bias = b_enc.abs().amax()
@@ -152,8 +169,7 @@ def _by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> t
 def _triton_is_faster(frames: int, d_sae: int, width: int, k: int, exact: bool) -> bool:
     """Measured once for a shape, on the GPU: the Triton kernel, or torch's product and topk."""
     x, rows, b_enc = (torch.randn(*shape, device="cuda") for shape in ((frames, width), (d_sae, width), (d_sae,)))
-    dtype = torch.float32 if exact else torch.bfloat16
-    plain = _seconds(lambda: torch.addmm(b_enc.to(dtype), x.to(dtype), rows.T.to(dtype)).topk(k, dim=1, sorted=False))
+    plain = _seconds(lambda: _plain(x, rows, b_enc, k, exact))
     return _seconds(lambda: _by_triton(x, rows, b_enc, k, exact)) < plain
 
 
