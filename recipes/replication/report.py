@@ -81,6 +81,11 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def already(work: Path) -> dict[tuple[str, str], Names]:
+    """The names that are finished in WORK, and no others."""
+    return {(names.site, names.basis): names for names in naming.read_all(work)}
+
+
 def named(work: Path, clips: Corpus, wanted: list[str]) -> dict[tuple[str, str], Names]:
     """Names of every prepared index of speech whose site matches: phones for neurons, everything for latents."""
     found = {}
@@ -261,7 +266,9 @@ def latents(report: Report, found: dict[tuple[str, str], Names]) -> None:
             if row["rank"] == 1 and row["by"] == "f1" and row["label"] in STRUCTURE
         ]  # fmt: skip
         report.say(f"### Structure: words, pauses, the start of speech and of the recording ({site})")
-        if structure:
+        if not structure:
+            report.say("Not in this run: only phones were named.")
+        else:
             report.table(f"structure-{site}", structure)
 
 
@@ -340,14 +347,19 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, default=ROOT / "data" / "real-audio")
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     parser.add_argument("--sites", nargs="*", default=["*"])
+    parser.add_argument("--quick", action="store_true", help="only what is named in WORK already, and no groups")
     arguments = parser.parse_args()
     report = Report(arguments.docs)
     speech = corpus(arguments.work, arguments.audio, "speech")
     work = arguments.work / "speech"
-    found = named(work, speech, arguments.sites)
+    found = already(work) if arguments.quick else named(work, speech, arguments.sites)
     facts = next(iter(found.values())).artifact.manifest
+    report.say("# Replication")
+    if arguments.quick:
+        report.say(
+            '!!! warning "A partial run"\n    Only what had been named already is here; the rest is in the scripts.'
+        )
     report.say(
-        "# Replication",
         "Published findings about Whisper's encoder, each tried on the encoder of whisper-base with real speech. "
         "All of it was measured by `recipes/replication/prepare.py` and `report.py`; the second writes this page.",
         f"Speech: {len(speech)} utterances ({60 * speech.hours:.1f} minutes) of {', '.join(CORPORA['speech'])}, with "
@@ -360,7 +372,9 @@ def main() -> None:
     signs(report, found)
     levels(report, found)
     latents(report, found)
-    for site in sorted({site for site, basis in found if basis == "latents"}):
+    if arguments.quick:
+        report.say("## Small groups of features", "Not in this run (`--quick`).")
+    for site in sorted({site for site, basis in found if basis == "latents"} if not arguments.quick else ()):
         small_groups(report, work, speech, site)
     if any((arguments.work / "sounds" / "latents").glob("*/manifest.json")):
         sounds(report, arguments.work / "sounds", corpus(arguments.work, arguments.audio, "sounds"))
