@@ -61,7 +61,7 @@ class Training:
     validation: Maybe[float] = None
     """Share of the clips held out (default: 0.1)."""
     largest_norm: Maybe[float] = None
-    """Leave out frames whose norm is more than this many times the median (default: keep all)."""
+    """Leave out frames whose norm is more than this many times the median; inf keeps all (default: 10)."""
     ema: Maybe[float] = None
     """Write the moving average of the weights, with this memory, such as 0.999 (default: the last weights)."""
     precision: Maybe[Literal["float32", "bfloat16"]] = None

@@ -25,7 +25,8 @@ class Options:
         schedule: how the learning rate falls to zero after the warm-up.
         warmup: share of the steps over which the learning rate rises.
         validation: share of the clips held out; no frame of them is trained on.
-        largest_norm: frames whose norm is more than this many times the median are not trained on; None keeps them.
+        largest_norm: frames whose norm is more than this many times the median are not trained on; None, or infinity,
+            keeps them all.
         clip_norm: largest norm of the gradient.
         ema: the SAE that is written has the exponential moving average of the weights with this memory; None the last.
         precision: "bfloat16" runs the products under autocast; weights and optimizer stay float32.
@@ -39,7 +40,7 @@ class Options:
     schedule: Schedule = "cosine"
     warmup: float = 0.05
     validation: float = 0.1
-    largest_norm: float | None = None
+    largest_norm: float | None = 10.0
     clip_norm: float = 1.0
     ema: float | None = None
     precision: Precision = "float32"
@@ -63,4 +64,5 @@ class Options:
             require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name, choices in CHOICES.items():
             require(name, getattr(self, name), getattr(self, name) in choices, f"one of {', '.join(choices)}")
-        return Options(**{**asdict(self), "steps": steps, "lr": lr})
+        largest_norm = None if self.largest_norm == math.inf else self.largest_norm
+        return Options(**{**asdict(self), "steps": steps, "lr": lr, "largest_norm": largest_norm})
