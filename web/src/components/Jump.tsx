@@ -4,6 +4,7 @@ import { get } from "../api/client";
 import { useLoad } from "../api/load";
 import { site } from "../api/store";
 import { visit } from "../url";
+import { labelOf } from "../views/search/names";
 
 export function Jump() {
   const text = useSignal("");
@@ -77,7 +78,7 @@ export function Jump() {
             aria-selected={i === at.value}
             onMouseDown={() => jump(row.feature)}
           >
-            <b>{row.feature}</b> {row.name ?? (row.dead ? "dead" : "no name")}
+            <b>{row.feature}</b> {labelOf(row.name) || (row.dead ? "dead" : "no name")}
           </li>
         ))}
       </ul>

@@ -11,6 +11,7 @@ import { seconds, short, type Span } from "../../player/scales";
 import { go, href, number, query, viewQuery } from "../../url";
 import { follow } from "../../App";
 import { DisplayOptions } from "../../components/DisplayOptions";
+import { labelOf } from "../search/names";
 import { Sources } from "./Sources";
 
 const span = computed<Span | null>(() => {
@@ -215,7 +216,7 @@ function FeatureStrip({ row, rate, common, name }: StripProps) {
       <div class="result-head">
         <span class="rank">{row.rank}</span>
         <a class="feature-link" href={href(viewQuery("search", { feature: row.feature }))} onClick={follow}>
-          <b>{row.feature}</b> <span class="feature-name">{row.name}</span>
+          <b>{row.feature}</b> <span class="feature-name">{labelOf(row.name)}</span>
         </a>
         <span class="peak">
           <b class={row.value < 0 ? "negative" : "positive"}>{short(row.value)}</b> at {seconds(row.time)}

@@ -5,6 +5,7 @@ import { short } from "../../player/scales";
 import { href, viewQuery } from "../../url";
 import { follow } from "../../App";
 import { featurePath, search } from "./model";
+import { labelOf } from "./names";
 
 export function Neighbors() {
   const now = search.value;
@@ -28,7 +29,7 @@ export function Neighbors() {
           {rows.map((row) => (
             <li key={row.feature}>
               <a href={href(viewQuery("search", { feature: row.feature }))} onClick={follow}>
-                <b>{row.feature}</b> {row.name}
+                <b>{row.feature}</b> {labelOf(row.name)}
               </a>
               <span class="value">{row.value}</span>
             </li>

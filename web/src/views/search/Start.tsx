@@ -6,6 +6,7 @@ import { Failure, Loading } from "../../components/states";
 import { short } from "../../player/scales";
 import { href, viewQuery } from "../../url";
 import { follow } from "../../App";
+import { evidenceOf, labelOf } from "./names";
 
 export function Start() {
   const here = site.value!;
@@ -36,7 +37,8 @@ export function Start() {
             <li key={row.feature}>
               <a href={href(viewQuery("search", { feature: row.feature }))} onClick={follow}>
                 <b>{row.feature}</b>
-                <span class="name">{row.name ?? ""}</span>
+                <span class="name">{labelOf(row.name)}</span>
+                {evidenceOf(row.name) && <small>{evidenceOf(row.name)}</small>}
                 <small>
                   max {short(row.max)}, {short(100 * row.density)} % of frames
                 </small>
