@@ -1709,7 +1709,7 @@ export interface components {
             tier?: string | null;
             /**
              * Unit
-             * @description of the amount of add; p99 is the 99th percentile of the feature's peaks
+             * @description of the amount of add; p99 is the 99th percentile of the feature where it is above zero
              * @default raw
              * @enum {string}
              */
@@ -2104,12 +2104,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description a label file that Praat, Audacity or a spreadsheet opens */
+            /** @description a file: TextGrid, CSV, JSON */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": unknown;
+                    "text/csv": string;
                     "text/plain": string;
                 };
             };
@@ -2885,12 +2887,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description a table */
+            /** @description a file: CSV, JSON */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": unknown;
                     "text/csv": string;
                 };
             };
