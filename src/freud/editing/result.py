@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+DifferenceKind = Literal["equal", "insert", "delete", "substitute"]
+
 
 @dataclass(frozen=True)
 class Word:
@@ -55,7 +57,7 @@ class Difference:
         first, second: positions of the first of `before` and of `after` in their transcripts.
     """
 
-    kind: Literal["equal", "insert", "delete", "substitute"]
+    kind: DifferenceKind
     before: tuple[str, ...]
     after: tuple[str, ...]
     first: int

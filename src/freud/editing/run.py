@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -280,6 +281,7 @@ class _Record:
         self._norm[seen.site] += float(seen.norm.double().sum())
 
     def traces(self, model: AudioModel, edits: Sequence[Edit]) -> tuple[Trace, ...]:
+        basis: dict[str, Literal["neurons", "latents"]]
         basis = {model.site(each.site).name: each.basis for each in edits if each.feature is not None}
         return tuple(
             Trace(site, basis[site], feature, model.site(site).frames_per_second, np.concatenate(before),

@@ -7,8 +7,9 @@ commas did something.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-from freud.editing.result import Difference
+from freud.editing.result import Difference, DifferenceKind
 
 
 def differences(before: Sequence[str], after: Sequence[str]) -> tuple[Difference, ...]:
@@ -22,7 +23,7 @@ def differences(before: Sequence[str], after: Sequence[str]) -> tuple[Difference
     (chunks,) = jiwer.process_words(" ".join(before), " ".join(after)).alignments
     return tuple(
         Difference(
-            chunk.type,
+            cast(DifferenceKind, chunk.type),
             before[chunk.ref_start_idx : chunk.ref_end_idx],
             after[chunk.hyp_start_idx : chunk.hyp_end_idx],
             chunk.ref_start_idx,

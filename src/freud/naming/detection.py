@@ -25,6 +25,9 @@ APART = 0.1  # seconds within which a feature must be silent for a negative
 _Z = 1.96
 
 
+ItemKind = Literal["event", "hard negative", "random negative", "right", "wrong"]
+
+
 @dataclass(frozen=True)
 class Item:
     """One question: does the feature fire in the marked span? Times in seconds from the start of the clip.
@@ -44,7 +47,7 @@ class Item:
     mark_start: float
     mark_end: float
     fires: bool
-    kind: Literal["event", "hard negative", "random negative", "right", "wrong"]
+    kind: ItemKind
     heard: dict[str, str]
 
 
@@ -182,7 +185,7 @@ def _spread(events: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return events[[int(rng.integers(a, b)) for a, b in itertools.pairwise(cuts)]]
 
 
-def _item(index: FeatureIndex, clip: int, onset: int, offset: int, fires: bool, kind: str) -> Item:
+def _item(index: FeatureIndex, clip: int, onset: int, offset: int, fires: bool, kind: ItemKind) -> Item:
     rate = index.frames_per_second
     ((clip_id, name, frames),) = index.sql("SELECT id, name, frames FROM clips WHERE clip = ?", [clip])
     start, end = onset / rate, offset / rate
@@ -195,7 +198,7 @@ def _item(index: FeatureIndex, clip: int, onset: int, offset: int, fires: bool, 
         tiers[tier] = f"{tiers[tier]} {label}" if tier in tiers else label
     return Item(
         clip_id, name, max(0.0, start - AROUND), min(frames / rate, end + AROUND), start, end, fires, kind, tiers
-    )  # type: ignore[arg-type]
+    )
 
 
 def _negatives(
