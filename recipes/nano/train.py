@@ -178,8 +178,8 @@ def batches(work: Path, plan: Plan, start: int, shards: int) -> Iterator[tuple[B
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
-    parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--cooldown", type=int, default=1300)
+    parser.add_argument("--steps", type=int, default=9600)
+    parser.add_argument("--cooldown", type=int, default=2200)
     parser.add_argument("--guided", type=int, default=1500)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch-seconds", type=float, default=80)
