@@ -35,7 +35,7 @@ def prepare() -> None:
     module.load_model = lambda name: nano  # pyright: ignore[reportAttributeAccessIssue]
     module.SHARD_BYTES = SHARD  # pyright: ignore[reportAttributeAccessIssue]
     build.RANGE_POSTINGS = 300
-    freud.saes.train = functools.partial(freud.saes.train, checkpoint_seconds=CHECKPOINT)  # pyright: ignore[reportAttributeAccessIssue]
+    freud.saes.sweep = functools.partial(freud.saes.sweep, checkpoint_seconds=CHECKPOINT)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def run(arguments: list[str], largest: int | None) -> NoReturn:

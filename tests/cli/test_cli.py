@@ -120,7 +120,7 @@ def test_collect_train_and_index(run: Freud, speech: Path, tmp_path: Path):
     assert facts["parameters"]["k"] == 3
     assert (facts["parameters"]["options"]["seed"], facts["parameters"]["options"]["batch_size"]) == (7, 32)
     assert 0 < facts["results"]["validation"]["l0"] <= 3
-    assert "topk, 5 steps" in run(*train)
+    assert f"{sae}  topk" in run(*train)
 
     arguments = ("index", acts, "--site", RESIDUAL, "--out", found, "--sae", sae)
     facts = run.json(*arguments)
@@ -239,7 +239,7 @@ def test_demo(run: Freud, result: Path, monkeypatch: pytest.MonkeyPatch, speech:
         ),
         (["search", "x", "y", "--feature", "1"], "unrecognized options: y"),
         (["search", "x", "--feature"], "--feature"),
-        (["train", "x", "--site", "y", "--out", "z", "--architecture", "gated"], "('topk', 'l1')"),
+        (["train", "x", "--site", "y", "--out", "z", "--architecture", "best"], "'topk'"),
         (["discover", "x", "--dtype", "int8"], "('float16', 'bfloat16', 'float32')"),
         (["doctor", "--nope"], "unrecognized options: --nope"),
     ],

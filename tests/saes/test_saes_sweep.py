@@ -201,6 +201,15 @@ def test_a_store_gives_its_sites(store: Activations, tmp_path: Path) -> None:
 # ---- Ctrl-C
 
 
+@pytest.fixture
+def usual_ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, as at a terminal; a test run in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_ctrl_c")
 def test_ctrl_c_stops_after_a_step_with_a_checkpoint(
     source: Any, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +237,7 @@ def test_ctrl_c_stops_after_a_step_with_a_checkpoint(
     assert weights(tmp_path / "sae") == weights(by_itself(alone, RUNS[0], source))
 
 
+@pytest.mark.usefixtures("usual_ctrl_c")
 def test_a_second_ctrl_c_does_not_wait(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck(self: Any, x: Tensor, following: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)

@@ -81,7 +81,7 @@ def test_wandb_offline(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for entry in log_of(tmp_path / "sae"):
         for name, value in entry.items():
             assert name.encode() in kept
-            assert json.dumps(value).encode() in kept
+            assert json.dumps(value).removesuffix(".0").encode() in kept
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])

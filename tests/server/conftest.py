@@ -24,7 +24,7 @@ from freud.pipeline import open_index
 from freud.server import Options, create_app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # so that other tests on this worker get models of their own again
 def make_client(
     result: Path, nano: AudioModel, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., TestClient]]:
@@ -53,7 +53,7 @@ def wait_for_model(client: TestClient, headers: dict[str, str] | None = None) ->
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(make_client: Callable[..., TestClient]) -> TestClient:
     """A client of a server with the usual options."""
     return make_client()

@@ -109,6 +109,8 @@ def resolve(root: Path, path: str) -> Path | None:
 
 def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> Labels | None:
     """The labels of CTMs over many recordings; one that is malformed is left out and added to `problems`."""
+    if not names:
+        return None
     labels = Labels()
     for name in names:
         try:
@@ -117,7 +119,7 @@ def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> 
                 labels.extend(ctm_rows(root / name, file, tier if tier in _TIERS else None))
         except FreudError as error:
             problems.append({"path": name, "reason": f"labels skipped: {str(error).removeprefix(f'{root / name}: ')}"})
-    return labels if names else None
+    return labels
 
 
 _TIERS = frozenset({"words", "phones", "phonemes", "letters", "segments"})
