@@ -14,9 +14,9 @@ import { featurePath, search, type Band } from "./model";
 export const bandName = (band: Band): string =>
   ({ top: "largest", bottom: "smallest", random: "random" })[band as string] ?? `interval ${Number(band) + 1} of 10`;
 
-function AveragePicture({ band, small = false }: { band: Band; small?: boolean }) {
+function AveragePicture({ feature, band, small = false }: { feature: number; band: Band; small?: boolean }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const path = featurePath(search.value);
+  const path = { ...featurePath(search.value), feature };
   const url = address("/api/sites/{site}/{basis}/features/{feature}/average", {
     path,
     query: { band, n: small ? 40 : 100 },
@@ -66,18 +66,19 @@ function AveragePicture({ band, small = false }: { band: Band; small?: boolean }
 
 const TENTHS: Band[] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-export function Average() {
+/** `feature` is the one whose statistics are here: of one that turns out dead nothing is asked. */
+export function Average({ feature }: { feature: number }) {
   const all = useSignal(false);
   return (
     <section class="panel" aria-label="Event-triggered average">
       <h3>Around its events</h3>
-      <AveragePicture band={search.value.band ?? "top"} />
+      <AveragePicture feature={feature} band={search.value.band ?? "top"} />
       <details onToggle={(event) => (all.value = event.currentTarget.open)}>
         <summary>From the largest tenth of events (1) to the smallest (10)</summary>
         {all.value && (
           <div class="averages">
             {TENTHS.map((band) => (
-              <AveragePicture key={band} band={band} small />
+              <AveragePicture key={band} feature={feature} band={band} small />
             ))}
           </div>
         )}

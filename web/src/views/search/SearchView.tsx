@@ -35,7 +35,7 @@ export function SearchView() {
                 <Histogram of={feature.data} now={now} />
               )}
             </section>
-            {!feature.data.dead && <Average />}
+            {!feature.data.dead && <Average feature={feature.data.feature} />}
             {!feature.data.dead && <Neighbors />}
           </>
         )}
