@@ -22,7 +22,7 @@ from common import median_ratio, record, side_by_side
 from freud.editing import bundled_sae, edit
 from freud.pipeline import demo_folder
 
-LATENT = 2828
+LATENT = 1504
 
 
 def main() -> None:
