@@ -50,7 +50,7 @@ def read_folder(folder: Path) -> Checkpoint:
     """
     if not (folder / "config.json").is_file():
         raise FreudError(f"{folder}: has no config.json; expected a Hugging Face model folder")
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     generation = folder / "generation_config.json"
     files = _weight_files(folder)
     weights: dict[str, Tensor] = {}
@@ -60,7 +60,7 @@ def read_folder(folder: Path) -> Checkpoint:
         source=str(folder),
         config=config,
         weights=_without_prefix(weights),
-        generation=_read_json(generation) if generation.is_file() else {},
+        generation=read_json(generation) if generation.is_file() else {},
         folder=folder,
     )
 
@@ -71,7 +71,7 @@ def _weight_files(folder: Path) -> list[Path]:
     for single in (SAFETENSORS, PICKLED):
         index = folder / f"{single}.index.json"
         if index.is_file():
-            names = _read_json(index).get("weight_map")
+            names = read_json(index).get("weight_map")
             if not isinstance(names, dict) or not all(re.fullmatch(r"[\w.-]+", str(n)) for n in names.values()):
                 raise DamagedFileError(f"{index}: has no valid weight_map; download the model again")
             files = [folder / name for name in sorted(set(names.values()))]
@@ -83,13 +83,18 @@ def _weight_files(folder: Path) -> list[Path]:
     raise FreudError(f"{folder}: has no weights; expected {SAFETENSORS} (or {PICKLED})")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, what: str = "the model") -> dict[str, Any]:
+    """A JSON object that came with a download; `what` is to be downloaded again if it is not one.
+
+    Raises:
+        DamagedFileError: it is not one.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{path}: not valid JSON ({one_line(error)}); download the model again") from None
+        raise DamagedFileError(f"{path}: not valid JSON ({one_line(error)}); download {what} again") from None
     if not isinstance(value, dict):
-        raise DamagedFileError(f"{path}: expected a JSON object; download the model again")
+        raise DamagedFileError(f"{path}: expected a JSON object; download {what} again")
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
-from freud.models.checkpoints import one_line
+from freud.models.checkpoints import one_line, read_json
 
 
 def config(path: Path) -> dict[str, Any]:
@@ -22,13 +21,7 @@ def config(path: Path) -> dict[str, Any]:
     Raises:
         DamagedFileError: it is not one.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{path}: not valid JSON ({one_line(error)}); download it again") from None
-    if not isinstance(value, dict):
-        raise DamagedFileError(f"{path}: expected a JSON object; download it again")
-    return value
+    return read_json(path, "it")
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:
