@@ -18,14 +18,14 @@ from speech import speak_randomly
 from text import sentences
 
 UTTERANCES = 1000
-EVERYDAY = 23  # shards of mostly everyday words; in later ones most words are from the dictionary, for spelling
+EVERYDAY, MIXED = 23, 41  # where shards of mostly everyday words end, and those where half are: the rest is for spelling
 LONGEST = 15.0  # seconds
 
 
 def shard(index: int) -> tuple[np.ndarray, list[dict]]:
     """The samples and the utterances of one shard; an utterance is one to three sentences."""
     rng = random.Random(f"shard {index}")
-    rare, soup = (0.25, 0.15) if index < EVERYDAY else (0.6, 0.5)
+    rare, soup = (0.25, 0.15) if index < EVERYDAY else (0.6, 0.5) if index < MIXED else (0.8, 0.8)
     stream = sentences(1000 + index, held_out=False, rare=rare, soup=soup)
     parts, utterances, first = [], [], 0
     while len(utterances) < UTTERANCES:
@@ -54,7 +54,7 @@ def shard(index: int) -> tuple[np.ndarray, list[dict]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
-    parser.add_argument("--shards", type=int, default=41)
+    parser.add_argument("--shards", type=int, default=81)
     args = parser.parse_args()
     folder = args.work / "speech"
     folder.mkdir(parents=True, exist_ok=True)
