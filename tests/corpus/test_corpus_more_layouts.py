@@ -135,6 +135,29 @@ def test_speech_commands(tmp_path):
     ]
 
 
+def test_speech_commands_in_one_folder(tmp_path):
+    names = ("down_1acc97de_nohash_0", "_unknown__wow_4f8ef132_nohash_1", "_silence__1292")
+    for name in names:
+        recording(tmp_path / f"{name}.wav")
+    opened = corpus.read(tmp_path)
+    assert opened.layout == "speech-commands"
+    assert sorted(rows(opened, "label", "speaker"), key=str) == [
+        ("_silence_", None),
+        ("_unknown_", "4f8ef132"),
+        ("down", "1acc97de"),
+    ]
+
+
+def test_fsdd(tmp_path):
+    for digit in range(10):
+        recording(tmp_path / "recordings" / f"{digit}_jackson_{digit}.wav")
+    opened = corpus.read(tmp_path)
+    assert opened.layout == "fsdd"
+    assert rows(opened, "label", "speaker", "split")[4:6] == [("4", "jackson", "test"), ("5", "jackson", "train")]
+    (tmp_path / "recordings" / "9_jackson_9.wav").unlink()
+    assert corpus.read(tmp_path).layout == "folder", "nine numbers are no digits"
+
+
 def test_musan(tmp_path):
     for name in ("music/fma-western-art/music-fma-wa-0000.wav", "noise/free-sound/noise-free-sound-0001.wav"):
         recording(tmp_path / "musan" / name)

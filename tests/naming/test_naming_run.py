@@ -156,6 +156,8 @@ def test_the_command_names_a_result_and_the_index_shows_it(result: Path, tmp_pat
 
     rows = open_index(copy, "encoder.blocks.0.mlp.1").table(sort="feature", n=1, dead=True)
     assert rows[0]["name"] == "mine"
+    main(["search", str(copy), "--site", "encoder.blocks.0.mlp.1", "--feature", "0"])
+    assert capsys.readouterr().out.splitlines()[0] == "feature 0: mine"
 
 
 def test_too_little_to_name_is_said(index: FeatureIndex, demo: Corpus, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from freud.cli.options import Json, Maybe, Switch
-from freud.cli.output import print_json, print_table
+from freud.cli.output import print_json, print_table, printable
 
 if TYPE_CHECKING:
     from freud.features import Hit
@@ -27,6 +27,8 @@ def main(
 ) -> None:
     """Find the clips that drive a feature most, strongest first, with the time of the peak.
 
+    If `freud name` has named the features, the name is printed above.
+
     Args:
         result: A folder written by `freud discover` or `freud index`.
         feature: Number of the neuron or latent.
@@ -38,15 +40,19 @@ def main(
         absolute: Rank by magnitude; with --max 0, the strongest negative activations.
         json: Print JSON.
     """
-    import freud
+    from freud.pipeline import open_index
 
-    hits = freud.search(result, feature, site=site, basis=basis, top=top, min=min, max=max, absolute=absolute)
+    index = open_index(result, site, basis)
+    hits = index.top(feature, top, min=min, max=max, absolute=absolute)
     if json:
         print_json(hits)
-    elif not hits:
-        print("no clip: the feature is never active within these limits")
-    else:
+        return
+    if name := index.statistics(feature)["name"]:
+        print(f"feature {feature}: {printable(name)}")
+    if hits:
         print_hits(hits)
+    else:
+        print("no clip: the feature is never active within these limits")
 
 
 def print_hits(hits: list[Hit]) -> None:

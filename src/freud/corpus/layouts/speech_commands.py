@@ -1,4 +1,7 @@
-"""Speech Commands: WORD/SPEAKER_nohash_TAKE.wav, and lists of the files held out for validation and testing."""
+"""Speech Commands: WORD/SPEAKER_nohash_TAKE.wav, and lists of the files held out for validation and testing.
+
+A subset may also lie in one folder, the word before the name: WORD_SPEAKER_nohash_TAKE, `_silence__TAKE`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from freud.corpus.layouts.plan import Item, Plan
 from freud.corpus.tiers import open_text
 from freud.corpus.tree import Source
 
-_STEM = re.compile(r"(?:.*_)?([0-9a-f]{8})_nohash_\d+$")
+_STEM = re.compile(r"(?:(?P<word>_[a-z]+_|[a-z]+)_(?:[a-z]+_)?)?(?P<speaker>[0-9a-f]{8})_nohash_\d+$")
+_SILENCE = re.compile(r"(?P<word>_silence_)_\d+$")
 _LISTS = {"validation_list.txt": "validation", "testing_list.txt": "test"}
-_NOISE = "_background_noise_"
+_UNSPOKEN = {"_background_noise_", "_silence_"}
 
 
 def matches(source: Source) -> bool:
@@ -21,7 +25,9 @@ def matches(source: Source) -> bool:
     if all((source.root / name).is_file() for name in _LISTS):
         return True
     names = [PurePosixPath(path) for path in source.audio]
-    return bool(names) and all(_STEM.match(name.stem) or name.parent.name == _NOISE for name in names)
+    return any(_STEM.match(name.stem) for name in names) and all(
+        _STEM.match(name.stem) or _SILENCE.match(name.stem) or name.parent.name in _UNSPOKEN for name in names
+    )
 
 
 def plan(source: Source) -> Plan:
@@ -34,8 +40,11 @@ def plan(source: Source) -> Plan:
     items = []
     for path in source.audio:
         pure = PurePosixPath(path)
-        speaker = _STEM.match(pure.stem)
-        rest = "train" if tables and speaker else None
-        word = pure.parent.name or None
-        items.append(Item(path, label=word, speaker=speaker[1] if speaker else None, split=splits.get(path, rest)))
+        spoken = _STEM.match(pure.stem)
+        parts = spoken or _SILENCE.match(pure.stem)
+        word = pure.parent.name or (parts["word"] if parts else None)
+        rest = "train" if tables and spoken else None
+        items.append(
+            Item(path, label=word, speaker=spoken["speaker"] if spoken else None, split=splits.get(path, rest))
+        )
     return Plan(items, tables=tables)
