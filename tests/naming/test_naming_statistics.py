@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from sklearn import metrics
 
 from freud.naming import statistics
-from freud.naming.blocks import Dense, Pieces, Sparse
+from freud.naming.blocks import Dense, Labeled, Pieces, Sparse
 from freud.naming.sources import QUANTILES
 
 
@@ -119,7 +119,7 @@ def test_sparse_and_dense_blocks_sum_alike(seed: int) -> None:
     which, lags = rng.integers(0, features, 9), rng.integers(-4, 5, 9)
     label, weight = rng.random(frames) < 0.4, rng.normal(size=frames)
     for weights in (None, weight):
-        found = [block.count(which, lags, label, group, 3, weights) for block in (sparse, dense)]
+        found = [block.count(which, lags, Labeled(label, group, 3, weights)) for block in (sparse, dense)]
         np.testing.assert_allclose(*found, atol=1e-9)
     piece = pieces.expand(np.arange(len(rows)))
     slow = np.zeros((3, count))
@@ -128,7 +128,7 @@ def test_sparse_and_dense_blocks_sum_alike(seed: int) -> None:
         if 0 <= later < frames and piece[later] == piece[t]:
             slow[group[t], bins[which[0], later]] += 1
     np.testing.assert_array_equal(found[0][0].shape, slow.shape)
-    np.testing.assert_array_equal(dense.count(which[:1], lags[:1], label, group, 3)[0], slow)
+    np.testing.assert_array_equal(dense.count(which[:1], lags[:1], Labeled(label, group, 3))[0], slow)
     table, columns = rng.normal(size=(9, count)), rng.normal(size=(frames, 4))
     expected = np.stack([table[i, bins[f]] @ columns for i, f in enumerate(which)])
     for block in (sparse, dense):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -45,6 +45,15 @@ class Pieces:
         return t[same], t[same] + lag
 
 
+class Labeled(NamedTuple):
+    """The frames of a block that have a label."""
+
+    label: np.ndarray  # [frames] bool
+    group: np.ndarray  # [frames] int
+    groups: int
+    weight: np.ndarray | None = None  # [frames] what a frame counts; 1 if not given
+
+
 class Block(Protocol):
     """Bins of all features on the frames of some pieces."""
 
@@ -54,24 +63,13 @@ class Block(Protocol):
         """Frames of each feature, group and bin, [features, groups, bins]; `group` [frames] is each frame's."""
         ...
 
-    def count(
-        self,
-        features: np.ndarray,
-        lags: np.ndarray,
-        label: np.ndarray,
-        group: np.ndarray,
-        groups: int,
-        weight: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def count(self, features: np.ndarray, lags: np.ndarray, given: Labeled) -> np.ndarray:
         """For each of `features` [n], frames that have a label, by group and by the bin `lags` [n] frames later.
 
         Args:
             features: which features; one may come twice.
             lags: for each the frames from label to value; a pair that leaves its piece is not counted.
-            label: [frames] bool.
-            group: [frames] int.
-            groups: how many there are.
-            weight: [frames] what a frame counts; 1 if not given.
+            given: the frames.
 
         Returns:
             [n, groups, bins] float64. Of a sparse block, bin 0 (silence) is counted as all others are.
@@ -83,7 +81,7 @@ class Block(Protocol):
         ...
 
 
-class Dense:
+class Dense(Block):
     """Bins [features, frames] uint8."""
 
     def __init__(self, pieces: Pieces, bins: np.ndarray, count: int) -> None:
@@ -99,15 +97,8 @@ class Dense:
             found[part] = self._counted(self.bins[part], everything, group, groups, None)
         return found
 
-    def count(
-        self,
-        features: np.ndarray,
-        lags: np.ndarray,
-        label: np.ndarray,
-        group: np.ndarray,
-        groups: int,
-        weight: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def count(self, features: np.ndarray, lags: np.ndarray, given: Labeled) -> np.ndarray:
+        label, group, groups, weight = given
         found = np.zeros((len(features), groups, self.bin_count))
         for lag in np.unique(lags):
             at, later = self.pieces.shifted(int(lag))
@@ -141,7 +132,7 @@ class Dense:
         return found
 
 
-class Sparse:
+class Sparse(Block):
     """The active bins only: columns row, feature and bin (from 1), in any order."""
 
     def __init__(self, pieces: Pieces, row: np.ndarray, feature: np.ndarray, bin: np.ndarray, shape: tuple[int, int]):
@@ -165,15 +156,8 @@ class Sparse:
         found[:, :, 0] = np.bincount(group, minlength=groups) - found.sum(2)
         return found
 
-    def count(
-        self,
-        features: np.ndarray,
-        lags: np.ndarray,
-        label: np.ndarray,
-        group: np.ndarray,
-        groups: int,
-        weight: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def count(self, features: np.ndarray, lags: np.ndarray, given: Labeled) -> np.ndarray:
+        label, group, groups, weight = given
         weight = np.ones(len(label)) if weight is None else weight
         piece = self.pieces.expand(np.arange(len(self.pieces.rows)))
         posting, which = self._of(features)

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from freud.naming import statistics
-from freud.naming.blocks import Block
+from freud.naming.blocks import Block, Labeled
 from freud.naming.examples import ExampleBank
 from freud.naming.pilot import Pairs, look
 from freud.naming.sources import Source
@@ -111,11 +111,12 @@ class _Counted:
             if not len(which) or not has[:, label].any():
                 continue
             features, lags = self.pairs.feature[which], self.pairs.lag[which]
-            self.positive[which] += block.count(features, lags, has[:, label], group, self.groups)
+            given = Labeled(has[:, label], group, self.groups)
+            self.positive[which] += block.count(features, lags, given)
             if self.continuous[label]:
                 ranks = weight[:, label].astype(np.float64)
                 rows = np.searchsorted(self.graded, which)
-                self.weighted[rows] += block.count(features, lags, has[:, label], group, self.groups, ranks)
+                self.weighted[rows] += block.count(features, lags, given._replace(weight=ranks))
                 self.squares[label] += np.bincount(group, np.where(has[:, label], ranks**2, 0), self.groups)
 
     def oriented(self, counts: np.ndarray, side: np.ndarray) -> np.ndarray:
