@@ -30,7 +30,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def nano() -> AudioModel:
-    """The bundled model; its weights may be random, so tests must not ask what its features mean."""
+    """The bundled model, with its trained weights."""
     import freud.models
 
     return freud.models.load("nano")
