@@ -70,7 +70,13 @@ def test_a_clip_of_a_result(capsys: pytest.CaptureFixture[str], result: Path, sp
     assert told["edits"][0] == told["edits"][0] | {"site": site, "basis": "neurons", "min": -1.0, "max": 0.5}
     assert told["edits"][0]["spans"]
     told = json.loads(run(capsys, clip.id, "--corpus", speech, "--site", site, "--feature", 3, "--add", 1, "--json"))
-    assert told["edits"][0]["value"] > 0
+    measured = told["edits"][0]["value"]
+    assert measured > 0
+    arguments = (clips.audio_path(clip), "--result", result, "--site", site, "--feature", 3)
+    indexed = json.loads(run(capsys, *arguments, "--add", 1, "--json"))["edits"][0]["value"]
+    facts = freud.pipeline.open_index(result, site, "neurons").statistics(3)
+    bins = (facts["histogram_high"] - facts["histogram_low"]) / len(facts["histogram"])
+    assert abs(indexed - measured) <= bins  # the index has a histogram, to a bin
 
 
 def test_sweeps(

@@ -55,7 +55,7 @@ def main(
     With --sweep each feature is scaled by each factor, beside random controls, on a clip or on a whole corpus.
 
     Args:
-        clip: An audio file; with --corpus or --result, the id of a clip.
+        clip: An audio file; or, with --corpus or --result, the id of a clip, which has its tiers.
         model: Name of a model (default: that of the result, or nano).
         sae: Folder of an SAE, or "bundled"; without it the features are neurons of --site.
         result: A folder written by `freud discover`: its corpus, its model, and its SAE of --site.
@@ -97,7 +97,7 @@ def main(
 
     where = _clip(clips, clip)
     given = {"scale": scale, "set": set, "add": add, "clamp": clamp, "ablate": ablate or None}
-    edits = [_edit(each, given, unit, listener, clips) for each in features]
+    edits = [_edit(each, given, unit, listener, clips, None if sae else result) for each in features]
     if span:
         edits = [each.during(*span) for each in edits]
     if during:
@@ -162,7 +162,7 @@ def _clip(clips: Corpus | None, clip: str | None) -> dict[str, Any]:
     """The arguments of `freud.edit` that say which clip."""
     if clip is None:
         raise FreudError("give a clip: an audio file, or with --corpus or --result the id of a clip")
-    if clips is None:
+    if clips is None or Path(clip).is_file():
         return {"audio": clip}
     found = clips[clip]
     return {
@@ -173,7 +173,10 @@ def _clip(clips: Corpus | None, clip: str | None) -> dict[str, Any]:
     }
 
 
-def _edit(feature: Feature, given: dict[str, Any], unit: str, model: AudioModel, clips: Corpus | None) -> Edit:
+def _edit(
+    feature: Feature, given: dict[str, Any], unit: str, model: AudioModel, clips: Corpus | None, result: Path | None
+) -> Edit:
+    """The one edit that the flags describe; `result` has the index of the feature, if that is where it comes from."""
     asked = {name: value for name, value in given.items() if value is not None}
     if len(asked) != 1:
         names = ", ".join(f"--{name}" for name in given)
@@ -184,6 +187,12 @@ def _edit(feature: Feature, given: dict[str, Any], unit: str, model: AudioModel,
     if name == "clamp":
         return feature.clamp(*value)
     if name == "add" and unit == "p99":
+        if result is not None:
+            from freud import pipeline
+            from freud.features import browse
+
+            index = pipeline.open_index(result, feature.site, feature.basis)
+            return feature.add(value, browse.percentile(index, feature.index))
         if clips is None:
             raise FreudError("--add in units of the 99th percentile needs --corpus or --result; or give --unit raw")
         from freud import audio

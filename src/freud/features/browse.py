@@ -129,6 +129,28 @@ def traces(index: FeatureIndex, feature: int, clips: Sequence[str]) -> list[np.n
     return [values[number] for number in numbers]
 
 
+def percentile(index: FeatureIndex, feature: int) -> float:
+    """The 99th percentile of a feature over the frames on which it is above zero: one unit of `add`.
+
+    Exact for latents; for neurons from the histogram of all frames, to a bin.
+
+    Raises:
+        UnknownNameError: no such feature.
+        FreudError: it is never above zero.
+    """
+    index.check(feature)
+    if index.basis == "latents":
+        ((value,),) = index.sql("SELECT quantile_cont(value, 0.99) FROM postings WHERE feature = ?", [feature])
+    else:
+        facts = index.statistics(feature)
+        edges = np.linspace(facts["histogram_low"], facts["histogram_high"], len(facts["histogram"]) + 1)
+        above = np.where(edges[1:] > 0, facts["histogram"], 0)
+        value = float(edges[1:][np.searchsorted(np.cumsum(above), 0.99 * above.sum())]) if above.any() else None
+    if not value:
+        raise FreudError(f"feature {feature}: is never above zero, so it has no 99th percentile; give a raw amount")
+    return float(value)
+
+
 def unusual(index: FeatureIndex, features: np.ndarray, values: np.ndarray) -> np.ndarray:
     """How unusual values are for their features: the share of the corpus's clips whose own peak is smaller.
 

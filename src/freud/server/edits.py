@@ -85,7 +85,7 @@ def _edit(here: Serving, asked: schemas.Operation, bundled: bool) -> Edit:
             if asked.unit == "p99":
                 if site is None:
                     raise FreudError("unit p99: is known for the features of this result only, not of the bundled SAE")
-                unit = percentile(site, asked.feature)
+                unit = browse.percentile(site.index, asked.feature)
             made = feature.add(asked.value, unit)
         case "ablate":
             made = feature.ablate()
@@ -126,29 +126,6 @@ def _in_range(sae: SAE, number: int) -> SAE:
     if number >= sae.d_sae:
         raise FreudError(f"feature {number}: the SAE has latents 0 to {sae.d_sae - 1}")
     return sae
-
-
-def percentile(site: IndexedSite, feature: int) -> float:
-    """The 99th percentile of a feature over the frames on which it is above zero, what one unit of `add` is worth.
-
-    Exact for latents; for neurons from the histogram of all frames, to a bin.
-
-    Raises:
-        UnknownNameError: no such feature.
-        FreudError: it is never above zero.
-    """
-    site.index.check(feature)
-    if site.basis == "latents":
-        query = "SELECT quantile_cont(value, 0.99) FROM postings WHERE feature = ?"
-        ((value,),) = site.index.sql(query, [feature])
-    else:
-        facts = site.index.statistics(feature)
-        edges = np.linspace(facts["histogram_low"], facts["histogram_high"], len(facts["histogram"]) + 1)
-        above = np.where(edges[1:] > 0, facts["histogram"], 0)
-        value = float(edges[1:][np.searchsorted(np.cumsum(above), 0.99 * above.sum())]) if above.any() else None
-    if not value:
-        raise FreudError(f"feature {feature}: is never above zero, so it has no 99th percentile; use unit raw")
-    return float(value)
 
 
 def curve(here: Serving, request: schemas.CurveRequest) -> schemas.Curve:
