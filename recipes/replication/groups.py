@@ -1,21 +1,16 @@
-"""Small groups of features as detectors of a label, and the phone that the strongest latent stands for.
+"""Small groups of features for a label, and the phone that the strongest latent stands for.
 
-Frames of a few minutes are held in memory here, which naming itself never does. Whatever is chosen or fitted is chosen
-and fitted on one side of a split; every number is of the other.
+Frames of a few minutes are held in memory here, which naming itself never does.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from freud.features import FeatureIndex
-from freud.naming import statistics
 from freud.naming.examples import ExampleBank
 
 RIDGE = 1e-3
-CANDIDATES = 20
 
 
 def matrix(index: FeatureIndex, clips: np.ndarray) -> np.ndarray:
@@ -43,10 +38,14 @@ def labels(examples: ExampleBank, clips: np.ndarray) -> np.ndarray:
 def ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Weights, and an intercept last, of a ridge regression."""
     x = np.concatenate([x, np.ones((len(x), 1), x.dtype)], 1).astype(np.float64)
-    square = x.T @ x
+    return solve(x.T @ x, x.T @ y)
+
+
+def solve(square: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """The same from X^T X and X^T Y, X having a last column of ones."""
     penalty = np.full(len(square), RIDGE * np.trace(square) / len(square))
     penalty[-1] = 0
-    return np.linalg.solve(square + np.diag(penalty), x.T @ y)
+    return np.linalg.solve(square + np.diag(penalty), product)
 
 
 def exact(score: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,64 +55,30 @@ def exact(score: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.bincount(place[label], minlength=count).astype(float), np.bincount(place, minlength=count).astype(float)
 
 
-def detectors(
-    x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray], sizes: tuple[int, ...] = (1, 2, 5)
-) -> list[dict[str, Any]]:
-    """For each label groups of features by forward selection, and the probe on all of them.
+def pursuit(x: np.ndarray, y: np.ndarray, most: int) -> np.ndarray:
+    """Features for each label, one after the other, each the one that correlates most with what is left unexplained.
+
+    Orthogonal matching pursuit (Pati et al. 1993) on standardized features.
 
     Args:
-        x: values on the side to fit on and on the held-out side, [frames, features].
-        y: labels on both, [frames, labels].
-        sizes: of the groups.
+        x: [frames, features] float32.
+        y: [frames, labels] 0 or 1.
+        most: features a label.
 
     Returns:
-        a row for each label and size (0: all features) with AUC, average precision and F1 on the held-out side.
+        [labels, most] numbers of features.
     """
-    rows = []
-    whole = ridge(x[0], y[0].astype(float))
-    for label in range(y[0].shape[1]):
-        fit, held = y[0][:, label], y[1][:, label]
-        if not fit.any() or not held.any():
-            continue
-        spread = x[0].std(0) + 1e-9
-        strength = np.abs(x[0][fit].mean(0) - x[0][~fit].mean(0)) / spread
-        chosen: list[int] = []
-        candidates = np.argsort(-strength)[:CANDIDATES]
-        for size in range(1, max(sizes) + 1):
-            best, found = -1.0, -1
-            for candidate in candidates:
-                if candidate not in chosen:
-                    group = [*chosen, int(candidate)]
-                    said = np.append(x[0][:, group], np.ones((len(fit), 1)), 1) @ ridge(
-                        x[0][:, group], fit.astype(float)
-                    )
-                    area = float(statistics.auc(*exact(said, fit)))
-                    best, found = max((best, found), (area, int(candidate)))
-            chosen.append(found)
-            if size in sizes:
-                weights = ridge(x[0][:, chosen], fit.astype(float))
-                rows.append({"label": label, "size": size, **_held(x, chosen, weights, fit, held)})
-        everything = list(range(x[0].shape[1]))
-        rows.append({"label": label, "size": 0, **_held(x, everything, whole[:, label], fit, held)})
-    return rows
-
-
-def _held(
-    x: tuple[np.ndarray, np.ndarray], chosen: list[int], weights: np.ndarray, fit: np.ndarray, held: np.ndarray
-) -> dict[str, Any]:
-    said, asked = (side[:, chosen] @ weights[:-1] + weights[-1] for side in x)
-    levels, _ = np.unique(said, return_inverse=True)
-    _, threshold = statistics.best_f1(*exact(said, fit))
-    active = asked >= levels[threshold]
-    histogram = exact(asked, held)
-    return {
-        "auc": float(statistics.auc(*histogram)),
-        "average_precision": float(statistics.average_precision(*histogram)),
-        "f1": float(statistics.f1_at((active & held).sum(), active.sum(), held.sum())),
-        "n": len(held),
-        "positives": int(held.sum()),
-        "features": " ".join(map(str, chosen)) if len(chosen) < 10 else "all",
-    }
+    scaled = (x - x.mean(0)) / (x.std(0) + 1e-9)
+    left = (y - y.mean(0)).astype(np.float32)
+    chosen = np.zeros((y.shape[1], 0), np.int64)
+    for _ in range(most):
+        strength = np.abs(scaled.T @ left)
+        np.put_along_axis(strength, chosen.T, -1, axis=0)
+        chosen = np.concatenate([chosen, strength.argmax(0)[:, None]], 1)
+        for label, features in enumerate(chosen):
+            weights = ridge(scaled[:, features], y[:, label].astype(float))
+            left[:, label] = y[:, label] - (scaled[:, features] @ weights[:-1] + weights[-1])
+    return chosen
 
 
 def strongest(

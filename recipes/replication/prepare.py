@@ -3,8 +3,9 @@
     python recipes/replication/prepare.py WORK [--audio FOLDER] [--model NAME]
 
 The audio is a folder with a `manifest.csv` that has the columns path, dataset, label, label_kind, speaker, gender,
-transcript and segments. Used are LibriSpeech test-other and LJSpeech, with phones and words ("speech"), and ESC-10
-("sounds"). Every stage is kept in WORK and not repeated.
+transcript and segments. Used are LibriSpeech test-other and LJSpeech, with phones and words ("speech"), one utterance
+of each of 60 speakers of LibriSpeech train-clean-100 ("training"), on which the SAEs for speech are trained, and ESC-10
+("sounds"), with an SAE of its own. Every stage is kept in WORK and not repeated.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ from freud.saes import TopK
 from freud.saes.train import Options
 
 ROOT = Path(__file__).resolve().parents[3] / "shared"
-CORPORA = {"speech": ("librispeech_test-other", "ljspeech"), "sounds": ("esc10",)}
+CORPORA = {
+    "speech": ("librispeech_test-other", "ljspeech"),
+    "training": ("librispeech_train-clean-100_1utt",),
+    "sounds": ("esc10",),
+}
 RESIDUAL = [f"encoder.blocks.{block}" for block in range(6)]
-SITES = [*RESIDUAL, *(f"{site}.mlp.1" for site in RESIDUAL)]
-SAE_SITES = {"speech": ("encoder.blocks.3", "encoder.blocks.2", "encoder.blocks.4"), "sounds": ("encoder.blocks.4",)}
-ARCHITECTURE = TopK(k=32, d_sae=2048, dead_after=50_000)
-OPTIONS = Options(steps=400, batch_size=1024, precision="bfloat16")
+NEURONS = [f"{site}.mlp.1" for site in RESIDUAL]
+SITES = {"speech": [*RESIDUAL, *NEURONS], "training": RESIDUAL, "sounds": [*RESIDUAL, *NEURONS]}
+SAE_SITES = {"speech": ("encoder.blocks.3", "encoder.blocks.4", "encoder.blocks.2"), "sounds": ("encoder.blocks.4",)}
+TRAINED_ON = {"speech": "training", "sounds": "sounds"}
+ARCHITECTURE = TopK(k=64, d_sae=2048, dead_after=50_000)
+OPTIONS = Options(steps=600, batch_size=1024, precision="bfloat16")
 
 
 def corpus(work: Path, audio: Path, which: str) -> Corpus:
@@ -55,16 +62,18 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, default=ROOT / "data" / "real-audio")
     parser.add_argument("--model", default=str(ROOT / "models" / "whisper-base-encoder"))
     arguments = parser.parse_args()
-    for which in CORPORA:
+    clips, stores = {}, {}
+    for which, sites in SITES.items():
+        clips[which] = corpus(arguments.work, arguments.audio, which)
+        print(f"{which}: {len(clips[which])} clips, {60 * clips[which].hours:.1f} minutes", flush=True)
+        stores[which] = freud.collect(arguments.model, clips[which], sites, arguments.work / which / "activations")
+    for which, sites in SAE_SITES.items():
         work = arguments.work / which
-        clips = corpus(arguments.work, arguments.audio, which)
-        print(f"{which}: {len(clips)} clips, {60 * clips.hours:.1f} minutes", flush=True)
-        store = freud.collect(arguments.model, clips, SITES, work / "activations")
-        for site in SITES:
-            freud.index(store[site], None, work / "neurons" / site, corpus=clips)
-        for site in SAE_SITES[which]:
-            sae = freud.train(store[site], ARCHITECTURE, work / "saes" / site, options=OPTIONS)
-            freud.index(store[site], sae, work / "latents" / site, corpus=clips)
+        for site in sites:
+            sae = freud.train(stores[TRAINED_ON[which]][site], ARCHITECTURE, work / "saes" / site, options=OPTIONS)
+            freud.index(stores[which][site], sae, work / "latents" / site, corpus=clips[which])
+    for site in SITES["speech"]:
+        freud.index(stores["speech"][site], None, arguments.work / "speech" / "neurons" / site, corpus=clips["speech"])
 
 
 if __name__ == "__main__":
