@@ -22,7 +22,6 @@ import crossed
 import groups
 import phones
 
-SHARED = Path(__file__).parents[3] / "shared"
 FRAMES = 300  # a speaker, in two clips
 
 
@@ -111,16 +110,18 @@ def test_groups_and_probe_use_more_than_one_feature(known: crossed.Frames) -> No
 
 
 @pytest.mark.shared
-def test_neurons_of_a_real_encoder_know_phones_of_speakers_they_were_not_chosen_on(tmp_path: Path) -> None:
+def test_neurons_of_a_real_encoder_know_phones_of_speakers_they_were_not_chosen_on(
+    shared: Path, tmp_path: Path
+) -> None:
     """Two utterances of each of six speakers; the whole table is on the replication page."""
     from prepare import corpus
 
-    every = corpus(tmp_path, SHARED / "data" / "real-audio", "speech")
+    every = corpus(tmp_path, shared / "data" / "real-audio", "speech")
     speakers = every.table["speaker"].to_pylist()
     keep = [speakers[:i].count(speaker) < 2 for i, speaker in enumerate(speakers)]
     few = Corpus(None, every.root, every.manifest, every.table.filter(keep), lambda: every.segment_table)
     site = "encoder.blocks.3.mlp.1"
-    store = freud.collect(str(SHARED / "models" / "whisper-base-encoder"), few, [site], tmp_path / "a", progress=False)
+    store = freud.collect(str(shared / "models" / "whisper-base-encoder"), few, [site], tmp_path / "a", progress=False)
     rows = crossed.search(crossed.frames(store, few), crossed.values(store, site)[:, ::4], "+-")
     found = phones.summary(rows)
     assert found["phones"] >= 30
