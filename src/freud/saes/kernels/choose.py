@@ -22,6 +22,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from freud.saes.kernels.sparse import Pattern, by_latent, scores, triton_for
@@ -31,21 +32,33 @@ BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
 U = 2.0**-9  # relative error of rounding to bfloat16
 
 
-def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Pattern]:  # noqa: N803
+def topk(
+    x: Tensor,
+    W_enc: Tensor,  # noqa: N803
+    b_enc: Tensor,
+    k: int,
+    among: Tensor | None = None,
+) -> tuple[Tensor, Pattern]:
     """The k largest of x W_enc + b_enc on each frame, in no particular order; differentiable in all three.
 
     Args:
         x: [frames, d_in]; centered already, if it is to be.
         W_enc: [d_in, d_sae]; best kept in memory as [d_sae, d_in].
         b_enc: [d_sae].
-        k: at most d_sae.
+        k: at most the number of latents to choose from.
+        among: the latents to choose from, [some] int64; all of them if None.
 
     Returns:
         Scores [frames * k] and where they are.
     """
     exact = not torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and not _has_bfloat16())
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
+        rows, bias = by_latent(W_enc.detach()), b_enc.detach()
+        if among is None:
+            values, latents = _largest(x.detach(), rows, bias, k, exact)
+        else:
+            values, latents = _largest(x.detach(), rows.index_select(0, among), bias.index_select(0, among), k, exact)
+            latents = among[latents]
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
 
@@ -68,7 +81,7 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
 def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
     """All scores at once, in bfloat16 unless `exact`, and torch's topk."""
     dtype = x.dtype if exact else torch.bfloat16
-    return torch.addmm(b_enc.to(dtype), x.to(dtype), rows.T.to(dtype)).topk(k, dim=1, sorted=False)
+    return F.linear(x.to(dtype), rows.to(dtype), b_enc.to(dtype)).topk(k, dim=1, sorted=False)
 
 
 def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:

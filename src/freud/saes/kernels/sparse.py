@@ -16,6 +16,7 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,6 +66,13 @@ class Pattern:
     @cached_property
     def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
         """Entries sorted by latent: places [active], frames [active], where each latent starts [d_sae + 1]."""
+        if self.latents.device.type == "cpu":  # counted into place, which is faster than sorting
+            from scipy.sparse import csr_array  # takes as long to import as half of this package
+
+            places = np.arange(len(self.latents), dtype=np.int32)
+            rows = csr_array((places, self.latents.numpy(), self.offsets.numpy()), shape=(len(self), self.d_sae))
+            columns = rows.tocsc()
+            return torch.from_numpy(columns.data), torch.from_numpy(columns.indices), torch.from_numpy(columns.indptr)
         latents, order = torch.sort(self.latents, stable=True)
         every = torch.arange(self.d_sae + 1, dtype=torch.int32, device=latents.device)
         return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)
@@ -76,7 +84,7 @@ class Pattern:
     def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S^T dense: values [active], dense [frames, width] to [d_sae, width]."""
         order, frames, starts = self._by_latent
-        return _sum_rows(values[order], frames, starts, dense)
+        return _sum_rows(values.index_select(0, order), frames, starts, dense)
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
         """left right^T at the pattern only: left [frames, width], right [d_sae, width] to [active]."""
