@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from freud.activations import SiteActivations, StoredFrames, Stream
 from freud.features import FeatureIndex
 from freud.naming.examples import ExampleBank
 from freud.naming.sources import SAMPLE, Encoded, Neurons, Source
-from freud.saes import SAE
+from freud.saes import SAE, kernels
 
 DIRECTIONS = 64  # leading ones of PCA
 RIDGE = 1e-3  # of the probe, times the mean variance of a coordinate
@@ -90,18 +89,16 @@ def random_decoder(index: FeatureIndex, steps: int = STEPS, seed: int = 0) -> SA
     decoder /= decoder.norm(dim=1, keepdim=True)
     mean = activations.sample(SAMPLE).mean(0)
     sae = TopKOf(decoder.T.contiguous(), torch.zeros(index.features), decoder, mean, k=k)
-    encoder = nn.ParameterList([sae.W_enc, sae.b_enc])
-    for parameter in encoder:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-3)
+    weights = sae.W_enc.requires_grad_(True), sae.b_enc.requires_grad_(True)
+    optimizer = torch.optim.Adam(weights, lr=1e-3)
     batches = Stream(StoredFrames(activations), BATCH, seed=seed).from_position()
     for _, batch in zip(range(steps), batches, strict=False):
-        values, places = sae.pre_activations(batch.frames).relu().topk(k, dim=-1)
-        restored = (values[..., None] * decoder[places]).sum(1) + mean
-        loss = (restored - batch.frames).square().sum() / (batch.frames - mean).square().sum()
+        centered = batch.frames - mean
+        values, pattern = kernels.topk(centered, *weights, k)
+        loss = (kernels.decode(values.relu(), pattern, decoder) - centered).square().sum() / centered.square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    for parameter in encoder:
-        parameter.requires_grad_(False)
+    for weight in weights:
+        weight.requires_grad_(False)
     return sae

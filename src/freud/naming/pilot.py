@@ -55,39 +55,54 @@ def look(source: Source, examples: ExampleBank, most_lag: int) -> Pairs:
     if source.sides == "+-":
         active.append(_active(everything[:, ::-1], source.sparse)[:, ::-1])
     lags = np.arange(-most_lag, most_lag + 1)
-    labels = len(examples.labels)
-    shape = (source.features, len(lags), labels)
+    continuous = np.array([label.continuous for label in examples.labels])
+    tried = np.array([label.lagged for label in examples.labels]) | (lags == 0)[:, None]  # [lags, labels]
+    graded = np.broadcast_to(continuous, tried.shape)[tried]
+    columns = len(graded)
+    shape = (source.features, columns)
     rank_sum, defined_sum = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     true = [np.zeros(shape, np.float32) for _ in active]
-    has_sum, weight_sum, weight_square = np.zeros((3, len(lags), labels))
-    continuous = np.array([label.continuous for label in examples.labels])
+    has_sum, weight_sum, weight_square = np.zeros((3, columns))
     for block in blocks:
         given = examples.block(block.pieces)
-        weight = np.where(given.has, given.weight, 0).astype(np.float32)
-        has = given.has.astype(np.float32)
-        for i, lag in enumerate(lags):
-            at, later = block.pieces.shifted(int(lag))
-            moved, moved_has = np.zeros_like(weight), np.zeros_like(has)
-            moved[later], moved_has[later] = weight[at], has[at]
-            rank_sum[:, i] += block.dot(every, rank, moved)
-            if continuous.any():
-                defined_sum[:, i, continuous] += block.dot(every, rank, moved_has[:, continuous])
-            for side, table in enumerate(active):
-                true[side][:, i] += block.dot(every, table, moved_has)
-            has_sum[i] += moved_has.sum(0)
-            weight_sum[i] += moved.sum(0)
-            weight_square[i] += (moved**2).sum(0)
+        has = _moved(block, given.has.astype(np.float32), lags, tried)
+        weight = _moved(block, np.where(given.has, given.weight, 0).astype(np.float32), lags, tried)
+        rank_sum += block.dot(every, rank, weight)
+        if graded.any():
+            defined_sum[:, graded] += block.dot(every, rank, has[:, graded])
+        for side, table in enumerate(active):
+            true[side] += block.dot(every, table, has)
+        has_sum += has.sum(0)
+        weight_sum += weight.sum(0)
+        weight_square += (weight**2).sum(0)
     frames = everything.sum(1).max()
-    spread = np.sqrt((rank**2 * everything).sum(1) / frames)[:, None, None]
+    spread = np.sqrt((rank**2 * everything).sum(1) / frames)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         area = rank_sum / has_sum * frames / (frames - has_sum)  # AUC - 0.5
         rho = rank_sum - defined_sum * weight_sum / has_sum
         rho /= has_sum * spread * np.sqrt(weight_square / has_sum - (weight_sum / has_sum) ** 2)
-    strength = np.where(has_sum >= _LEAST, np.where(continuous, np.abs(rho), area), np.nan)
-    fixed = np.array([not label.lagged for label in examples.labels])
-    strength[:, (lags != 0)[:, None] & fixed] = np.nan
+    strength = np.where(has_sum >= _LEAST, np.where(graded, np.abs(rho), area), np.nan)
     activity = [(everything * table).sum(1) for table in active]
+    strength, has_sum, *true = (_spread(each, tried) for each in (strength, has_sum, *true))
     return _choose(source, strength, true, activity, has_sum, frames, continuous, lags)
+
+
+def _moved(block: Block, values: np.ndarray, lags: np.ndarray, tried: np.ndarray) -> np.ndarray:
+    """Values of labels [frames, labels] at every lag that is tried: [frames, tried pairs of lag and label] float32."""
+    found = []
+    for lag, labels in zip(lags, tried, strict=True):
+        at, later = block.pieces.shifted(int(lag))
+        moved = np.zeros((len(values), labels.sum()), np.float32)
+        moved[later] = values[at][:, labels]
+        found.append(moved)
+    return np.concatenate(found, axis=1)
+
+
+def _spread(values: np.ndarray, tried: np.ndarray) -> np.ndarray:
+    """[..., tried pairs] as [..., lags, labels], NaN where a pair is not tried."""
+    found = np.full((*values.shape[:-1], *tried.shape), np.nan, np.float32)
+    found[..., tried] = values
+    return found
 
 
 def _sample(source: Source, examples: ExampleBank) -> list[Block]:
