@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page import Point, Report
+from page import Point, Report, verdict
 from phones import COORDINATES, LATENTS, NEURONS
 
 import freud
@@ -23,6 +23,7 @@ STRUCTURE = {
     "place:clip start": "the recording begins",
     "place:clip end": "the recording ends",
 }
+POLYSEMANTIC = 0.1  # share of neurons
 PRESENT = 0.2  # F1 corrected for chance from which a feature of structure counts as found
 
 Found = dict[tuple[str, str], Names]
@@ -115,12 +116,12 @@ def levels(report: Report, found: Found) -> Point:
     report.table("levels", rows)
     share = {
         basis: float(np.mean([row["polysemous"] for row in rows if row["features"] == basis]))
-        for basis in (NEURONS, LATENTS)
+        for basis in (NEURONS, COORDINATES, LATENTS)
     }
     return Point(
         "Neurons are polysemantic: other phones at middle activations than at the highest",
-        share[NEURONS] > 0.1,
-        f"{share[NEURONS]:.0%} of neurons, {share[LATENTS]:.0%} of latents",
+        verdict(share[NEURONS] > POLYSEMANTIC),
+        "mean over sites: " + ", ".join(f"{value:.0%} of {basis}" for basis, value in share.items()),
     )
 
 
@@ -169,6 +170,6 @@ def structure(report: Report, found: Found) -> Point:
     report.table("structure", rows)
     return Point(
         "Features of structure: word boundary, pause, start of speech, start of recording",
-        all(best[what]["agreement"] >= PRESENT for what in known),
+        verdict(all(best[what]["agreement"] >= PRESENT for what in known)),
         "; ".join(f"{what}: F1 {best[what]['F1']:.2f} (null {best[what]['null F1']:.2f})" for what in known),
     )

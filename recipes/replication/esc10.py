@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page import Point, Report
+from page import Point, Report, verdict
 from phones import LATENTS, NEURONS, kept
 from prepare import NEURONS as NEURON_SITES
 from prepare import SAE_SITES
@@ -56,7 +56,7 @@ def sounds(report: Report, work: Path, clips: Corpus) -> Point:
     good = {row["class"] for row in table if row["F1"] >= FOUND}
     return Point(
         "There are features of sound classes",
-        len(good) > len(classes) / 2,
+        verdict(len(good) > len(classes) / 2),
         f"best latent a class: mean F1 {mean[LATENTS]:.2f}, best neuron {mean[NEURONS]:.2f}, null "
         f"{np.mean([row['null F1'] for row in table]):.2f}; {len(good)} of {len(classes)} classes at {FOUND} or more",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -19,8 +19,13 @@ class Point(NamedTuple):
     """One published finding, and what came of it here."""
 
     published: str
-    replicates: bool
+    replicates: Literal["yes", "in part", "no"]
     measured: str
+
+
+def verdict(yes: bool) -> Literal["yes", "no"]:
+    """As a word."""
+    return "yes" if yes else "no"
 
 
 class Report:
@@ -60,7 +65,7 @@ class Report:
     def points(self, points: list[Point], place: int) -> None:
         """Add what came of each finding, as the part with number `place`."""
         lines = ["| published | replicates here | measured |", "|---|---|---|"]
-        lines += [f"| {p.published} | {'yes' if p.replicates else '**no**'} | {p.measured} |" for p in points]
+        lines += [f"| {p.published} | {p.replicates} | {p.measured} |" for p in points]
         self.parts.insert(place, "\n".join(lines))
 
     def write(self) -> None:

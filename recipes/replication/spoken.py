@@ -9,7 +9,7 @@ from typing import Any
 import crossed
 import numpy as np
 import phones
-from page import Point, Report, plt
+from page import Point, Report, plt, verdict
 from phones import BEFORE, COORDINATES, LATENTS, NEURONS, PCA, PROBE, RANDOM
 from prepare import SAE_SITES
 
@@ -83,12 +83,13 @@ def _verdicts(table: Rows, sites: Rows) -> list[Point]:
     by = {row["features"]: row for row in table}
     neurons, chance = by["MLP neurons of all blocks"], by["control: random directions"]
     where = {row["site"] for row in sites if row["features"] == LATENTS}
+    where |= {f"{site}.mlp.1" for site in where}
     at = {
         basis: {
             name: float(np.mean([row[name] for row in sites if row["features"] == basis and row["site"] in where]))
-            for name in ("mean AUC", "mean F1", "mean AP")
+            for name in ("mean AUC", "mean F1")
         }
-        for basis in (COORDINATES, LATENTS, BEFORE, RANDOM)
+        for basis in (NEURONS, COORDINATES, LATENTS, BEFORE, RANDOM)
     }
 
     def numbers(basis: str) -> str:
@@ -98,19 +99,19 @@ def _verdicts(table: Rows, sites: Rows) -> list[Point]:
     return [
         Point(
             "MLP neurons are phonetic",
-            neurons["mean AUC"] > chance["mean AUC"] + 0.02,
+            verdict(neurons["mean AUC"] > chance["mean AUC"] + 0.02),
             f"best neuron a phone: mean AUC {neurons['mean AUC']:.3f}, {neurons['AUC >= 0.9']} phones at 0.9; best of "
             f"{chance['of']} random directions {chance['mean AUC']:.3f}, {chance['AUC >= 0.9']}",
         ),
         Point(
             "Coordinates of the residual stream are not interpretable alone",
-            not above,
-            f"best coordinate a phone, at the sites of the SAEs: {numbers(COORDINATES)}; best random direction: "
-            f"{numbers(RANDOM)}",
+            verdict(not above),
+            f"best coordinate a phone, in the blocks of the SAEs: {numbers(COORDINATES)}; best MLP neuron: "
+            f"{numbers(NEURONS)}; best random direction: {numbers(RANDOM)}",
         ),
         Point(
             "SAE latents are",
-            at[LATENTS]["mean F1"] > at[COORDINATES]["mean F1"] + 0.02,
+            verdict(at[LATENTS]["mean F1"] > at[COORDINATES]["mean F1"] + 0.02),
             f"best latent a phone: {numbers(LATENTS)}; before TopK: {numbers(BEFORE)}",
         ),
     ]
@@ -121,7 +122,7 @@ def _plot_depth(report: Report, sites: Rows) -> None:
     for basis in (PROBE, NEURONS, COORDINATES, LATENTS, BEFORE, RANDOM, PCA):
         some = sorted((int(row["site"].split(".")[2]), row["mean AUC"]) for row in sites if row["features"] == basis)
         if some:
-            plt.plot(*zip(*some, strict=True), "o-", label=basis, linestyle="--" if basis in {RANDOM, PCA} else "-")
+            plt.plot(*zip(*some, strict=True), "o--" if basis in {RANDOM, PCA} else "o-", label=basis)
     plt.axhline(
         float(np.nanmean([row["null AUC"] for row in sites])), linestyle=":", color="gray", label="shuffled labels"
     )
@@ -172,7 +173,7 @@ def small_groups(report: Report, work: Path, clips: Corpus, rows: Rows) -> None:
         found = phones.measure_groups(work, clips, site)
         for basis, size in dict.fromkeys((row["basis"], row["size"]) for row in found):
             some = [row for row in found if (row["basis"], row["size"]) == (basis, size)]
-            table.append({"site": site, "features": basis, "group": size, **phones.summary(some)})
+            table.append({"site": site, "features": basis, "group": str(size), **phones.summary(some)})
         probe = phones.summary([row for row in rows if row["site"] == site and row["basis"] == PROBE])
         table.append({"site": site, "features": PROBE, "group": "all", **probe})
     report.say("## Small groups of features")
@@ -191,21 +192,20 @@ def signs(report: Report, work: Path, clips: Corpus) -> Point:
     base = known.label.mean(0)
     rows, kept = [], []
     for site in [site for site in store.sites if site.endswith(".mlp.1")]:
-        order = crossed.values(store, site).argsort(dim=0)
-        (low, low_share), (high, high_share) = (
-            _outstanding(known.label[ends.numpy()].mean(0), base) for ends in (order[:EXTREME], order[-EXTREME:])
-        )
+        x = crossed.values(store, site).T.float()
+        ends = (x.topk(EXTREME, largest=largest, sorted=False).indices.numpy() for largest in (False, True))
+        (low, low_share), (high, high_share) = (_outstanding(known.label[end].mean(1), base) for end in ends)
         both = (low_share >= SELECTIVE) & (high_share >= SELECTIVE)
         low, high = low[both], high[both]
         rng = np.random.default_rng(0)
         chance = np.mean([(high == rng.permutation(low)).mean() for _ in range(200)]) if both.any() else np.nan
         same = float((low == high).mean()) if both.any() else np.nan
-        kept.append((same, float(chance), both.sum()))
+        kept.append((same, float(chance), both.sum(), (high_share >= SELECTIVE).sum()))
         rows.append(
             {
                 "site": site, "neurons": len(both), "top is a phone": int((high_share >= SELECTIVE).sum()),
                 "bottom is a phone": int((low_share >= SELECTIVE).sum()), "both": int(both.sum()), "same phone": same,
-                "same phone, paired at random": float(chance), "N frames": len(order), "split": "none: all speakers",
+                "same phone, paired at random": float(chance), "N frames": x.shape[1], "split": "none: all speakers",
             }
         )  # fmt: skip
     report.say("## Negative activations of a neuron")
@@ -216,13 +216,14 @@ def signs(report: Report, work: Path, clips: Corpus) -> Point:
         "lowest values are about -0.17, from inputs a little below zero; inputs far below it come out as zero."
     )
     report.table("signs", rows)
-    count = np.array([n for *_, n in kept], float)
-    same, chance = (float(np.nansum([k[i] * k[2] for k in kept]) / max(count.sum(), 1)) for i in (0, 1))
+    both, top = (sum(int(row[i]) for row in kept) for i in (2, 3))
+    same, chance = (float(np.nansum([row[i] * row[2] for row in kept]) / max(both, 1)) for i in (0, 1))
+    more = same > 2 * chance and same > 0.5
     return Point(
         "The most negative activations of a neuron select the same phones as the most positive",
-        same > 2 * chance and same > 0.5,
-        f"same phone at both ends in {same:.1%} of {int(count.sum())} neurons that select one at both; paired at "
-        f"random {chance:.1%}",
+        "no" if not more else "yes" if both > top / 2 else "in part",
+        f"of {top} neurons whose highest values select a phone, the lowest select one in {both}; it is the same one in "
+        f"{same:.0%} of those (ends paired at random: {chance:.0%})",
     )
 
 
