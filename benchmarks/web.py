@@ -138,14 +138,14 @@ def scrolling(browser: Browser, address: str) -> dict[str, float]:
     page = browser.new_page(base_url=address, viewport={"width": 1280, "height": 800})
     page.goto(f"/?site={DEMO_SITES[0]}&basis=neurons&feature=30&n=20")
     page.wait_for_function("() => document.querySelectorAll('.result').length === 20")
-    nodes = page.evaluate("[...document.querySelectorAll('.result')].map(r => r.querySelectorAll('*').length + 1)")
     times = page.evaluate("""() => new Promise(done => {
         const times = [], most = document.documentElement.scrollHeight - innerHeight, start = performance.now();
         const step = now => { times.push(now); const y = (now - start) * 1.2;
             scrollTo(0, y); y < most ? requestAnimationFrame(step) : done(times); };
         requestAnimationFrame(step); })""")
-    drawn = "() => [...document.querySelectorAll('canvas.strip')].every(c => c.dataset.drawn)"
+    drawn = "() => [...document.querySelectorAll('.result')].every(r => r.querySelector('canvas.strip')?.dataset.drawn)"
     page.wait_for_function(drawn, timeout=20_000)
+    nodes = page.evaluate("[...document.querySelectorAll('.result')].map(r => r.querySelectorAll('*').length + 1)")
     gaps = np.diff(times)
     page.close()
     return {

@@ -165,8 +165,10 @@ def demo_folder() -> Path:
 
 
 def demo(out: Path | str, *, progress: bool = True) -> Discovery:
-    """`discover` on the bundled clips with the bundled model; a short training, since it is only to look at."""
-    return discover(demo_folder(), "nano", DEMO_SITES, out, options=Options(steps=200), progress=progress)
+    """`discover` on the bundled clips with the bundled model, and `name`; a short training, as it is only to look at."""
+    result = discover(demo_folder(), "nano", DEMO_SITES, out, options=Options(steps=200), progress=progress)
+    name(out, progress=progress)
+    return result
 
 
 def demo_transcript(model: models.AudioModel) -> tuple[Clip, str]:

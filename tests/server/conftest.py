@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 import uvicorn
 from served import ADDRESS, NEURONS, RESIDUAL, Running
@@ -16,7 +17,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 import freud.models
-from freud.corpus import Corpus
+from freud import audio
+from freud.corpus import Clip, Corpus
 from freud.corpus import read as read_corpus
 from freud.features import FeatureIndex
 from freud.models import AudioModel
@@ -75,6 +77,18 @@ def neurons(result: Path) -> FeatureIndex:
 def corpus(result: Path) -> Corpus:
     """The corpus that the server serves."""
     return read_corpus(result / "corpus")
+
+
+@pytest.fixture(scope="session")
+def clip(corpus: Corpus) -> Clip:
+    """A clip of speech."""
+    return next(clip for clip in corpus if clip.transcript)
+
+
+@pytest.fixture(scope="session")
+def samples(corpus: Corpus, clip: Clip) -> np.ndarray:
+    """How it sounds to the model."""
+    return audio.load(corpus.audio_path(clip))
 
 
 @pytest.fixture(scope="session")

@@ -12,24 +12,11 @@ import soundfile
 from served import LATENTS, NEURONS, RESIDUAL, floats, picture, wav_bytes
 from starlette.testclient import TestClient
 
-from freud import audio
 from freud.corpus import Clip, Corpus
 from freud.corpus.tiers import read_textgrid
 from freud.features import FeatureIndex, browse
 from freud.models import AudioModel
 from freud.server import sounds
-
-
-@pytest.fixture(scope="module")
-def clip(corpus: Corpus) -> Clip:
-    """A clip of speech."""
-    return next(clip for clip in corpus if clip.transcript)
-
-
-@pytest.fixture(scope="module")
-def samples(corpus: Corpus, clip: Clip) -> np.ndarray:
-    """How it sounds to the model."""
-    return audio.load(corpus.audio_path(clip))
 
 
 def test_the_list_of_clips(client: TestClient, corpus: Corpus, clip: Clip):
@@ -130,6 +117,24 @@ def test_the_mel_is_the_models_input(client: TestClient, clip: Clip, samples: np
     expected = np.concatenate(mels)
     np.testing.assert_allclose(values, expected, atol=(header["high"] - header["low"]) / 255)
     assert (header["step"], header["start"], header["top"]) == pytest.approx((0.01, 0, -8000))
+
+
+@pytest.mark.parametrize("kind", ["mel", "spectrogram"])
+def test_a_part_of_a_picture(client: TestClient, clip: Clip, kind: str):
+    url = f"/api/clips/{clip.id}/{kind}"
+    whole, header = picture(client.get(url).content)
+    first, last = round(0.5 / header["step"]), round(0.9 / header["step"])
+    part, where = picture(client.get(url, params={"start": 0.5, "end": 0.9}).content)
+    np.testing.assert_array_equal(part, whole[first:last])
+    assert where == pytest.approx({**header, "start": 0.5})
+    # fewer columns: each is the mean of several, the last of those that are left
+    few, coarse = picture(client.get(url, params={"columns": 50}).content)
+    joined = -(-len(whole) // 50)
+    assert coarse["step"] == pytest.approx(joined * header["step"])
+    unit = (header["high"] - header["low"]) / 255
+    means = [whole[i : i + joined].mean(0) for i in range(0, len(whole), joined)]
+    np.testing.assert_allclose(few, means, atol=1.01 * unit)
+    assert client.get(url, params={"start": 500}).status_code == 422
 
 
 @pytest.mark.parametrize("hertz", [300, 1000, 5000])
@@ -259,6 +264,12 @@ def test_emphasis_dims_all_but_the_events(client: TestClient, clip: Clip, latent
     np.testing.assert_allclose(heard[quiet], 0.25 * samples[quiet], atol=2 / 32768)
     event = slice(onset * 320, (onset + 1) * 320)
     np.testing.assert_allclose(heard[event], samples[event], atol=2 / 32768)
+    some = client.get(
+        f"/api/clips/{clip.id}/emphasis",
+        params={"site": RESIDUAL, "basis": "latents", "feature": feature, "dim": 0.25, "start": 0.25, "end": 1.0},
+    )
+    part, _ = soundfile.read(io.BytesIO(some.content), dtype="float32")
+    np.testing.assert_array_equal(part, heard[4000:16000])
 
 
 def test_the_envelope_of_emphasis():

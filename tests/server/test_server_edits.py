@@ -12,18 +12,13 @@ from freud.corpus import Clip, Corpus
 from freud.features import FeatureIndex
 from freud.models import AudioModel
 from freud.saes import load as load_sae
+from freud.server import bundled
 
 
 @pytest.fixture(autouse=True)
 def trained(nano: AudioModel) -> None:
     if not nano.can_transcribe:
         pytest.skip("this build has no trained nano")
-
-
-@pytest.fixture(scope="module")
-def clip(corpus: Corpus) -> Clip:
-    """A clip of speech."""
-    return next(clip for clip in corpus if clip.transcript)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +97,45 @@ def test_examples_can_be_run(client: TestClient):
     examples = client.get("/api/examples").json()
     assert examples
     assert client.post("/api/edits", json=examples[0]["request"]).status_code == 200
+
+
+def test_sounds_of_the_bundled_sae(nano: AudioModel, latents: FeatureIndex, corpus: Corpus):
+    """The latents of a phone are those with the best F1, counted here frame by frame; the clip has most of it."""
+    sae = bundled.bundled_sae()
+    assert bundled.site_for(nano.fingerprint) == sae.metadata["site"]
+    assert bundled.site_for("another") is None
+    activations = latents.activations  # of another site, which makes the counts no less exact
+    found = bundled.sounds(sae, activations, corpus)
+    assert [sound.f1[0] for sound in found] == sorted((sound.f1[0] for sound in found), reverse=True)
+    assert len({sound.label for sound in found}) == len(found) > 3
+    active = {clip.id: (sae.encode(activations.clip(clip.id).float()) > 0).numpy() for clip in corpus}
+    for sound in found[:3]:
+        heard = {}
+        for clip in corpus:
+            time = (np.arange(len(active[clip.id])) + 0.5) / 50
+            heard[clip.id] = np.zeros(len(time), bool)
+            for segment in corpus.segments(clip.id, "phones") if clip.transcript else []:
+                if segment.label.rstrip("012").lower() == sound.label:
+                    heard[clip.id] |= (time >= segment.start) & (time < segment.end)
+        phone, on = (np.concatenate(list(parts.values())) for parts in (heard, active))
+        scores = 2 * (on & phone[:, None]).sum(0) / (on.sum(0) + phone.sum())
+        assert scores[list(sound.latents)].tolist() == pytest.approx(sound.f1)
+        wanted = np.sort(scores[scores >= scores.max() / 2])[::-1][: len(sound.f1)]
+        assert wanted.tolist() == pytest.approx(sound.f1)
+        assert len(sound.f1) == min(4, (scores >= scores.max() / 2).sum())
+        assert heard[sound.clip].sum() == max(frames.sum() for frames in heard.values())
+
+
+def test_an_edit_of_the_bundled_sae(client: TestClient, clip: Clip):
+    """Its site need not be indexed, and an unknown latent has no name."""
+    site = client.get("/api/status").json()["bundled_site"]
+    edits = [operation(0, site=site)]
+    got = client.post("/api/edits", json={"clip": clip.id, "edits": edits, "bundled_sae": True}).json()
+    assert got["traces"][0]["name"] is None
+    assert got["reconstruction"] is not None
+    added = [operation(0, site=site, operation="add", unit="p99")]
+    answer = client.post("/api/edits", json={"clip": clip.id, "edits": added, "bundled_sae": True})
+    assert "not of the bundled SAE" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -86,11 +86,10 @@ def test_the_table_of_features(client: TestClient, latents: FeatureIndex):
     seen = [row["feature"] for offset in range(0, total, 7) for row in page(n=7, offset=offset)[1]]
     assert seen == [row["feature"] for row in latents.table()]
     assert first[0]["density"] == rows[seen[0]]["density"]
-    numbers = [row["feature"] for row in page(sort="feature", n=200, dead="include")[1]]
+    numbers = [row["feature"] for row in page(sort="feature", ascending=True, n=200, dead="include")[1]]
     assert numbers == sorted(rows)[:200]
-    assert [row["feature"] for row in page(sort="feature", ascending=True, n=2, dead="include")[1]] == sorted(rows)[
-        :-3:-1
-    ]
+    downwards = [row["feature"] for row in page(sort="feature", n=2, dead="include")[1]]
+    assert downwards == sorted(rows)[:-3:-1]
     maxima = [row["max"] for row in page(sort="max", ascending=True, n=200)[1]]
     assert maxima == sorted(maxima)
     middle = float(np.median([row["density"] for row in rows.values()]))

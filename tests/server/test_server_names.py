@@ -57,6 +57,10 @@ def test_the_table_can_be_searched_and_sorted_by_name(server: TestClient, names:
     scores = [row["score"] for row in page["features"]]
     assert scores == sorted(scores, reverse=True)
     assert {row["feature"]: row["name"] for row in page["features"]}.items() <= shown.items()
+    best = {row["feature"]: row for row in names.names()}
+    for row in page["features"][:20]:
+        assert (row["auc"], row["null"]) == pytest.approx((best[row["feature"]]["auc"], best[row["feature"]]["null"]))
+    assert all(row["null"] is None for row in server.get(f"{BASE}/features?named=false").json()["features"])
     wanted = page["features"][0]["name"].split(" ")[0]
     found = server.get(f"{BASE}/features", params={"query": wanted, "n": 200}).json()["features"]
     assert {row["feature"] for row in found} == {f for f, name in shown.items() if wanted in name}

@@ -23,18 +23,6 @@ from freud.server.uploads import Uploads
 SPEECH = {"site": RESIDUAL, "basis": "latents"}
 
 
-@pytest.fixture(scope="module")
-def clip(corpus: Corpus) -> Clip:
-    """A clip of speech."""
-    return next(clip for clip in corpus if clip.transcript)
-
-
-@pytest.fixture(scope="module")
-def samples(corpus: Corpus, clip: Clip) -> np.ndarray:
-    """How it sounds to the model."""
-    return audio.load(corpus.audio_path(clip))
-
-
 def send(client: TestClient, content: bytes, name: str = "me.wav", kind: str = "audio/wav") -> dict:
     answer = client.post("/api/uploads", params={"name": name}, content=content, headers={"Content-Type": kind})
     assert answer.status_code == 201, answer.text

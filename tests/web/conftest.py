@@ -29,7 +29,7 @@ FAKE_MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-medi
 
 @pytest.fixture(scope="session")
 def demo_result(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """`freud demo` with fewer training steps; one for all workers."""
+    """`freud demo` with fewer training steps, and names for phones and latents only; one for all workers."""
     import freud
     from freud.pipeline import DEMO_SITES, demo_folder
     from freud.saes import TopK
@@ -41,6 +41,7 @@ def demo_result(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
         fcntl.flock(lock, fcntl.LOCK_EX)
         few, short = TopK(k=4), Options(steps=30)  # so few at a time that some latents are dead
         freud.discover(demo_folder(), "nano", DEMO_SITES, folder, architecture=few, options=short, progress=False)
+        freud.name(folder, basis="latents", kinds=("phone",), controls=False, progress=False)
     return folder
 
 

@@ -219,6 +219,18 @@ def test_emphasis_plays_the_dimmed_clip(page: Page) -> None:
     assert "/emphasis?" in sound(page)["src"]
 
 
+def test_emphasis_of_a_span_ends_with_the_span(page: Page) -> None:
+    page.goto(f"{NEURON}&emphasis=1")
+    strip(page)
+    controls(page, "Loop").click()
+    controls(page, "Play the active span").click()
+    until_heard(page, 0.01)
+    assert "/emphasis?" in sound(page)["src"]
+    samples, rate = played(page)
+    shown = page.locator(".readout").first.inner_text()
+    assert len(samples) / rate == pytest.approx(float(shown.rsplit("(", 1)[1].split()[0]), abs=0.002)
+
+
 def test_dragging_selects_and_zoom_goes_there(page: Page, hit: dict[str, Any]) -> None:
     page.goto(NEURON)
     canvas = strip(page)

@@ -43,7 +43,7 @@ def test_the_table_sorts_and_filters(page: Page, api: Callable[[str], Any]) -> N
     page.keyboard.press("Enter")
     page.get_by_label("Density ≤").fill("0.01")
     page.keyboard.press("Enter")
-    found = api(f"{FEATURES}?sort=feature&min_max=12&max_density=0.01")
+    found = api(f"{FEATURES}?sort=feature&ascending=true&min_max=12&max_density=0.01")
     expect(page.locator(".table-foot")).to_have_text(f"{found['total']:,} features")
     if found["features"]:
         expect(page.locator(".table-space a").first).to_have_text(str(found["features"][0]["feature"]))
@@ -87,10 +87,27 @@ def test_the_overview_filters_by_a_box_and_opens_a_point(page: Page) -> None:
         page.mouse.move(box["x"] + share / 100 * box["width"], box["y"] + 0.6 * box["height"])
         if page.locator(".chart-note").is_visible():
             break
-    wanted = page.locator(".chart-note").inner_text().split(":")[0]
+    wanted = page.locator(".chart-note").inner_text().split(":")[0].split()[0]
     page.mouse.down()
     page.mouse.up()
     expect(page.get_by_role("heading", level=1)).to_have_text(wanted)
+
+
+def test_names_have_their_scores_beside_them(page: Page, api: Callable[[str], Any]) -> None:
+    page.goto("?view=features")
+    page.get_by_role("table", name="Features").get_by_role("button", name="Score").click()
+    best = api(f"{FEATURES}?sort=score&n=1")["features"][0]
+    expect(page.locator(".table-space a").first).to_have_text(str(best["feature"]))
+    label = best["name"].split(" · ")[0]
+    assert page.locator(".table-space .table-row > *").all_inner_texts()[1:5] == [
+        label, *(f"{best[score]:.2f}" for score in ("score", "auc", "null"))
+    ]  # fmt: skip
+    page.get_by_label("Name or number").fill(label)
+    page.wait_for_url("**q=**")
+    expect(page.locator(".table-foot")).to_have_text(f"{api(f'{FEATURES}?query={label}')['total']} features")
+    page.locator(".table-space a").first.click()
+    expect(page.locator("button.name")).to_have_text(label)
+    expect(page.locator(".evidence")).to_contain_text(f"AUC {best['auc']:.2f}")
 
 
 # ---- your audio
@@ -208,6 +225,24 @@ def test_an_example_is_edited_and_the_slider_runs_it_again(page: Page) -> None:
     page.wait_for_function("() => !location.search.includes('ops=')")
 
 
+def test_a_sound_is_turned_around_with_the_bundled_sae(page: Page, api: Callable[[str], Any]) -> None:
+    wanted = next(example for example in api("examples") if example["request"]["bundled_sae"])
+    page.goto("?view=edit")
+    with page.expect_response(lambda response: response.url.endswith("/api/edits")) as answer:
+        page.locator(".sounds").get_by_role("button", name=wanted["title"], exact=True).click()
+    found = answer.value.json()
+    assert answer.value.request.post_data_json == wanted["request"]
+    assert query(page)["bundled"] == "1"
+    expect(page.locator(".heard-model .transcript")).to_have_text(found["plain"]["text"])
+    # its name is on the strip, and what was above zero is now below
+    expect(page.locator(".result-head").first).to_contain_text(wanted["title"].split()[0])
+    expect(page.locator(".extremes").first).to_contain_text("min −")
+    assert page.get_by_label("latents of the bundled SAE").is_checked()
+    with page.expect_response(lambda response: response.url.endswith("/api/edits")) as answer:
+        page.get_by_label("Operation").select_option("add")
+    assert answer.value.ok
+
+
 def test_the_diff_and_the_traces_are_the_servers(page: Page, api: Callable[[str], Any], clip: dict[str, Any]) -> None:
     site = next(row for row in api("sites") if row["basis"] == "latents")["site"]
     strongest = api(f"clips/{clip['id']}/features?site={site}&basis=latents&n=1")["features"][0]["feature"]
@@ -319,8 +354,46 @@ def test_bookmarks_and_notes(page: Page) -> None:
 
 
 def test_labels_say_how_to_get_them(page: Page) -> None:
+    page.route("**/api/labels", lambda route: route.fulfill(json=[]))
     page.goto("?view=labels")
     expect(page.get_by_text("freud name RESULT")).to_be_visible()
+
+
+def test_a_label_shows_its_features_and_a_feature_its_label(page: Page, api: Callable[[str], Any]) -> None:
+    page.goto("?view=labels")
+    label = max(api("labels"), key=lambda row: row["clips"])
+    page.locator(".label-list").get_by_role("link", name=label["text"], exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(label["text"])
+    best = api(f"label?label={label['label']}")["features"][0]
+    cells = page.locator(".scores tbody tr").first.get_by_role("cell")
+    expect(cells.first).to_have_text(str(best["feature"]))
+    assert f"{best['f1']:.3f}" in cells.all_inner_texts()
+    assert f"{best['null']:.3f}" in cells.all_inner_texts()
+    page.locator(".scores tbody a").first.click()
+    expect(page.locator(".feature-head h1")).to_have_text(str(best["feature"]))
+
+
+def test_the_matrix_of_phones(page: Page, api: Callable[[str], Any]) -> None:
+    page.goto("?view=labels")
+    canvas = page.locator("canvas.matrix")
+    found = api(f"sites/{SITE}/latents/matrix")
+    canvas.wait_for()
+    edge, columns = 46, len(found["features"])
+    cell = (canvas.evaluate("c => c.clientWidth") - edge) / columns
+    row, column = 1, 2
+    canvas.hover(position={"x": edge + (column + 0.5) * cell, "y": edge + (row + 0.5) * cell})
+    feature = found["features"][column]
+    said = f"feature {feature['feature']}, the best for {feature['text']}, is active on"
+    expect(page.get_by_text(said)).to_contain_text(f"% of {found['texts'][row]}")
+    pixel = "(c, [x, y]) => c.getContext('2d').getImageData(x, y, 1, 1).data[0]"
+    rates, shades = [], []
+    for place in range(columns):
+        rates.append(found["rates"][row][place])
+        shades.append(canvas.evaluate(pixel, [round(edge + (place + 0.5) * cell), round(edge + (row + 0.5) * cell)]))
+    assert max(rates) > 0.1
+    assert shades[rates.index(max(rates))] == min(shades)  # gray: the more often, the darker
+    canvas.click(position={"x": edge + (column + 0.5) * cell, "y": edge + (row + 0.5) * cell})
+    expect(page.locator(".feature-head h1")).to_have_text(str(feature["feature"]))
 
 
 def test_when_the_server_is_gone_the_page_says_so_and_recovers(page: Page) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ from freud.errors import FreudError
 from freud.features import browse
 from freud.saes import SAE
 from freud.server import schemas
+from freud.server.bundled import bundled_sae
 from freud.server.result import IndexedSite, encoded
 
 if TYPE_CHECKING:
     from freud.server.serving import Serving
 
 SHOWN_EXAMPLES = 6
+SHOWN_SOUNDS = 24
 
 
 def run(here: Serving, request: schemas.EditRequest) -> schemas.EditResult:
@@ -51,6 +52,7 @@ def run(here: Serving, request: schemas.EditRequest) -> schemas.EditResult:
                 site=trace.site,
                 basis=trace.basis,
                 feature=trace.feature,
+                name=_name(here, trace, request.bundled_sae),
                 frames_per_second=trace.frames_per_second,
                 before=encoded(trace.before),
                 after=encoded(trace.after),
@@ -63,6 +65,14 @@ def run(here: Serving, request: schemas.EditRequest) -> schemas.EditResult:
         output_frames_per_second=rate,
         seconds=found.seconds,
     )
+
+
+def _name(here: Serving, trace: editing.Trace, bundled: bool) -> str | None:
+    """What a feature that was edited is called, if anybody knows."""
+    if bundled and trace.basis == "latents":
+        return ", ".join(sound.label for sound in here.sounds if trace.feature in sound.latents) or None
+    site = here.result.find(trace.site, trace.basis)
+    return site.names.text(trace.feature) if site else None
 
 
 def _heard(heard: editing.Heard | None) -> schemas.HeardText | None:
@@ -106,7 +116,7 @@ def _feature(
     if basis == "neurons":
         return editing.neuron(site, number), here.result.find(site, basis)
     if bundled:
-        sae = _bundled_sae()
+        sae = bundled_sae()
         if sae.metadata.get("site") != site:
             raise FreudError(f"site {site!r}: the bundled SAE is of {sae.metadata.get('site')}")
         return editing.latent(_in_range(sae, number), number, site), None
@@ -114,12 +124,6 @@ def _feature(
     if found.sae is None:
         raise FreudError(f"{site}: its SAE is not beside the index, so its latents cannot be edited")
     return editing.latent(_in_range(found.sae, number), number, site), found
-
-
-@functools.cache
-def _bundled_sae() -> SAE:
-    """The SAE that comes with FREUD."""
-    return editing.open_sae("bundled")
 
 
 def _in_range(sae: SAE, number: int) -> SAE:
@@ -166,28 +170,55 @@ def _point(row: dict[str, Any]) -> schemas.CurvePoint:
 
 
 def examples(here: Serving) -> list[schemas.Example]:
-    """Edits to start from: latents whose names are known to the result, turned around on a clip that drives them."""
+    """Edits to start from: features that have names in the result, then sounds that latents of the bundled SAE agree
+    with; each turned around on a clip that has it."""
     found = []
     for site in here.result:
-        if site.basis != "latents" or not site.has_sae:
-            continue
-        table = site.table()
-        named = [row for row in table.to_pylist() if row["name"]]
-        named.sort(key=lambda row: -(row["score"] or 0.0))
-        rows = named or sorted(table.to_pylist(), key=lambda row: -row["max"])
-        for row in rows[:SHOWN_EXAMPLES]:
-            events = browse.event_band(site.index, row["feature"], "top", 1).events
-            if not events:
-                continue
-            operation = schemas.Operation(
-                site=site.site, basis=site.basis, feature=row["feature"], operation="scale", value=-1.0
+        if site.basis == "latents" and site.has_sae:
+            found += [_turned(site, row) for row in _telling(site)]
+    for sound in here.sounds[:SHOWN_SOUNDS]:
+        edits = [
+            schemas.Operation(
+                site=here.bundled_site or "", basis="latents", feature=latent, operation="scale", value=-1.0
             )
-            what = row["name"] or f"latent {row['feature']}"
-            found.append(
-                schemas.Example(
-                    title=f"{what} × -1",
-                    description=f"turn latent {row['feature']} of {site.site} around on {events[0].name}",
-                    request=schemas.EditRequest(clip=events[0].clip, edits=[operation]),
-                )
+            for latent in sound.latents
+        ]
+        scores = ", ".join(f"{latent} ({f1:.2f})" for latent, f1 in zip(sound.latents, sound.f1, strict=True))
+        found.append(
+            schemas.Example(
+                title=f"{sound.label} × -1",
+                description=f"latents and their F1 with {sound.label} on this corpus: {scores}",
+                request=schemas.EditRequest(clip=sound.clip, edits=edits, bundled_sae=True),
             )
+        )
     return found
+
+
+def _telling(site: IndexedSite) -> list[dict[str, Any]]:
+    """Latents that show what an edit does: the best of each name, speech first; the strongest where none has a name."""
+    rows = [row for row in site.table().to_pylist() if row["events"]]
+    named = [row for row in rows if row["name"]]
+    if not named:
+        return sorted(rows, key=lambda row: -row["max"])[:SHOWN_EXAMPLES]
+    best: dict[str, dict[str, Any]] = {}
+    for row in sorted(named, key=lambda row: -(row["score"] or 0.0)):
+        best.setdefault(row["name"].split(" · ")[0], row)
+    spoken = {"phone", "class", "word"}
+
+    def kind(row: dict[str, Any]) -> str | None:
+        return next((naming.kind for naming in site.names.get(row["feature"])), None)
+
+    return sorted(list(best.values())[: 5 * SHOWN_EXAMPLES], key=lambda row: kind(row) not in spoken)[:SHOWN_EXAMPLES]
+
+
+def _turned(site: IndexedSite, row: dict[str, Any]) -> schemas.Example:
+    """A latent times -1 on the clip that drives it most."""
+    event = browse.event_band(site.index, row["feature"], "top", 1).events[0]
+    operation = schemas.Operation(
+        site=site.site, basis="latents", feature=row["feature"], operation="scale", value=-1.0
+    )
+    return schemas.Example(
+        title=f"{(row['name'] or 'latent ' + str(row['feature'])).split(' · ')[0]} × -1",
+        description=f"latent {row['feature']} of {site.site}, turned around on {event.name}",
+        request=schemas.EditRequest(clip=event.clip, edits=[operation]),
+    )

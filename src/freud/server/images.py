@@ -16,11 +16,14 @@ All little-endian. Values between are linear.
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
 import numpy as np
 from starlette.responses import Response
+
+from freud.errors import FreudError
 
 HEADER = struct.Struct("<4sIIfffff")
 MAGIC = b"FRIM"
@@ -55,6 +58,37 @@ class Image:
         """A byte a value, column after column; `low` is 0 and `high` 255."""
         scaled = (self.values - low) * (255 / (high - low) if high > low else 0)
         return np.clip(scaled.round(), 0, 255).astype(np.uint8).tobytes()
+
+
+def part(picture: bytes, start: float | None, end: float | None, most: int) -> bytes:
+    """A span of a picture in at most `most` columns, each the mean of several where there are more.
+
+    Args:
+        picture: in the format above.
+        start: of the span in seconds; None for the beginning.
+        end: its end; None for the end.
+        most: columns.
+
+    Raises:
+        FreudError: nothing of the picture is in the span.
+    """
+    _, rows, columns, step, left, low, high, top = HEADER.unpack_from(picture)
+    values = np.frombuffer(picture, np.uint8, offset=HEADER.size).reshape(columns, rows)
+    slack = 1e-3  # of a column: the header's numbers are float32
+    first = 0 if start is None else max(0, math.floor((start - left) / step + slack))
+    last = columns if end is None else min(columns, math.ceil((end - left) / step - slack))
+    if first >= last:
+        raise FreudError(f"span {start or 0:g}..{end or columns * step:g} s: the clip has {columns * step:.2f} s")
+    joined = -(-(last - first) // most)
+    if joined == 1 and last - first == columns:
+        return picture
+    values = values[first:last]
+    if joined > 1:
+        edges = np.arange(0, len(values), joined)
+        sums = np.add.reduceat(values, edges, axis=0, dtype=np.uint32)
+        values = (sums // np.diff(edges, append=len(values))[:, None]).astype(np.uint8)
+    header = HEADER.pack(MAGIC, rows, len(values), step * joined, left + first * step, low, high, top)
+    return header + values.tobytes()
 
 
 def image_response(data: bytes) -> Response:

@@ -22,7 +22,7 @@ from freud.corpus import Corpus, Segment
 from freud.corpus import read as read_corpus
 from freud.errors import FreudError
 from freud.server import schemas
-from freud.server.images import Image
+from freud.server.images import Image, part
 from freud.server.kept import Kept
 from freud.server.model import ServedModel
 from freud.server.result import Result
@@ -32,10 +32,12 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported
 
 MEDIA_TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
 KEPT_IMAGES = 64 << 20  # bytes
-KEPT_SAMPLES = 64 << 20
+KEPT_SAMPLES = 128 << 20  # half an hour fits
+COLUMNS = 8192  # of a picture, at most: 80 s of log-mel
 COLUMN = audio.HOP / SAMPLE_RATE  # seconds a column of the log-mel
 WIDE_WINDOW, WIDE_HOP, WIDE_FFT = 80, 80, 256  # samples: 5 ms
 WIDE_RANGE = 70.0  # dB below the loudest
+WIDE_BLOCK = 16384  # columns that are transformed together
 
 
 class Library:
@@ -183,22 +185,24 @@ class Library:
         """The part of the model's input that is not padding: float32 [columns, mels], 100 columns a second."""
         return model_input(self.samples(clip), self.model)
 
-    def mel(self, clip: str) -> bytes:
-        """The same as a picture."""
+    def mel(self, clip: str, start: float | None = None, end: float | None = None, columns: int = COLUMNS) -> bytes:
+        """The same as a picture of a clip or a span of it, in at most so many columns."""
 
         def make() -> bytes:
             return Image(self.log_mel(clip), COLUMN, 0.0, SAMPLE_RATE / 2, mel=True).to_bytes()
 
-        return self._images.get(("mel", self.find(clip).id), make)
+        return part(self._images.get(("mel", self.find(clip).id), make), start, end, columns)
 
-    def spectrogram(self, clip: str) -> bytes:
-        """A wide-band spectrogram in dB below the loudest, as a picture."""
+    def spectrogram(
+        self, clip: str, start: float | None = None, end: float | None = None, columns: int = COLUMNS
+    ) -> bytes:
+        """A wide-band spectrogram in dB below the loudest, as a picture of a clip or a span of it."""
 
         def make() -> bytes:
             step = WIDE_HOP / SAMPLE_RATE
             return Image(wide_band(self.samples(clip)), step, 0.0, SAMPLE_RATE / 2, mel=False).to_bytes()
 
-        return self._images.get(("wide", self.find(clip).id), make)
+        return part(self._images.get(("wide", self.find(clip).id), make), start, end, columns)
 
 
 @torch.inference_mode()
@@ -225,9 +229,14 @@ def wide_band(samples: np.ndarray) -> np.ndarray:
     signal = torch.cat([signal[:1], signal[1:] - 0.97 * signal[:-1]])  # speech falls by 6 dB an octave
     signal = torch.nn.functional.pad(signal, (0, -len(signal) % WIDE_HOP + WIDE_FFT))
     frames = signal.unfold(0, WIDE_WINDOW, WIDE_HOP)[: -(-len(samples) // WIDE_HOP)]
-    spectrum = torch.fft.rfft(frames * torch.hann_window(WIDE_WINDOW, periodic=False), WIDE_FFT)[:, : WIDE_FFT // 2]
-    level = 20 * torch.log10(spectrum.abs().clamp(min=1e-7))
-    return (level - level.max()).clamp(min=-WIDE_RANGE).numpy()
+    window = torch.hann_window(WIDE_WINDOW, periodic=False)
+    level = torch.cat(
+        [
+            torch.fft.rfft(some * window, WIDE_FFT)[:, : WIDE_FFT // 2].abs().clamp(min=1e-7).log10()
+            for some in frames.split(WIDE_BLOCK)
+        ]
+    ).mul_(20)
+    return (level - level.max()).clamp_(min=-WIDE_RANGE).numpy()
 
 
 def _row(clip: CorpusClip) -> dict[str, Any]:

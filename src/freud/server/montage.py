@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from starlette.responses import Response
 
@@ -32,13 +34,15 @@ def mean_spectrogram(site: IndexedSite, library: Library, feature: int, band: br
     reach = round(AROUND / COLUMN)
     mels = library.model.get().n_mels
     total, count = np.zeros((2 * reach, mels)), np.zeros((2 * reach, 1))
-    for event in sorted(events, key=lambda event: event.clip):  # a clip's samples are read once
+    by_clip = sorted(events, key=lambda event: event.clip)
+    for clip, its_events in itertools.groupby(by_clip, key=lambda event: event.clip):
         check()
-        mel = library.log_mel(event.clip)
-        first = round(event.peak_time / COLUMN) - reach
-        low, high = max(0, first), min(len(mel), first + 2 * reach)
-        total[low - first : high - first] += mel[low:high]
-        count[low - first : high - first] += 1
+        mel = library.log_mel(clip)
+        for event in its_events:
+            first = round(event.peak_time / COLUMN) - reach
+            low, high = max(0, first), min(len(mel), first + 2 * reach)
+            total[low - first : high - first] += mel[low:high]
+            count[low - first : high - first] += 1
     empty = count[:, 0] == 0
     mean = (total / np.maximum(count, 1)).astype(np.float32)
     mean[empty] = mean[~empty].min()

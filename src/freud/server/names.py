@@ -5,16 +5,20 @@ Where nobody has run `freud name`, the user's own names are kept with the notes.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
+import pyarrow.compute
 
 from freud import naming
 from freud.features import FeatureIndex
 from freud.server import schemas
 from freud.server.notes import Notes
 
+pc: Any = pyarrow.compute  # its functions are made when it is imported
+
+SCORES = {"score": "agreement", "auc": "auc", "null": "null"}
+"""What lists show of a name's evidence, and the columns of the names that it is in."""
 FLAGS = ("polysemous", "positional", "onset", "dense", "dead", "unnamed")
 
 
@@ -29,15 +33,16 @@ class Names:
         self._read()
 
     def _read(self) -> None:
-        """Keep one name a feature for lists, and the score that goes with it."""
+        """Keep one name a feature for lists, and the scores that go with it: of the better side of a neuron."""
         self._shown: dict[int, str] = {}
-        self._scores = np.full(self._features, np.nan)
+        self._scores = {name: np.full(self._features, np.nan) for name in SCORES}
         if self.automatic:
             self._shown = self.automatic.shown()
             names = self.automatic.table("names")
-            agreement = np.array([math.nan if x is None else x for x in names["agreement"].to_pylist()])
-            named = ~np.array(names["unnamed"].to_pylist(), bool)
-            np.fmax.at(self._scores, names["feature"].to_numpy()[named], agreement[named])
+            named = names.filter(pc.invert(names["unnamed"])).sort_by("agreement")  # the better side comes later
+            features = named["feature"].to_numpy()
+            for score, column in SCORES.items():
+                self._scores[score][features] = named[column].to_numpy().astype(np.float64)
         if self._own:
             self._shown |= self._own.names(*self._key)
         self.version += 1
@@ -50,8 +55,8 @@ class Names:
         """How many features have a name."""
         return len(self._shown)
 
-    def columns(self) -> tuple[list[str | None], np.ndarray]:
-        """The names of all features, and their scores, NaN where there is none."""
+    def columns(self) -> tuple[list[str | None], dict[str, np.ndarray]]:
+        """The names of all features, and each of `SCORES`, NaN where there is none."""
         return [self._shown.get(feature) for feature in range(self._features)], self._scores
 
     def get(self, feature: int) -> list[schemas.Naming]:

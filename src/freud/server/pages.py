@@ -12,12 +12,13 @@ import pyarrow.compute
 from freud.features import browse
 from freud.server import schemas
 from freud.server.library import Library
+from freud.server.names import SCORES
 from freud.server.result import IndexedSite, encoded
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported
 
 BINS = 48  # of the histograms of peaks
-_ROW = ("feature", "name", "score", "dead", "density", "active_frames", "clips", "events", "mean", "std", "max", "min")
+_ROW = ("feature", "name", *SCORES, "dead", "density", "active_frames", "clips", "events", "mean", "std", "max", "min")
 Range = tuple[float | None, float | None]
 
 
@@ -48,7 +49,7 @@ def features(
         number = query.lstrip("#")
         keep &= found | (table["feature"].to_numpy() == int(number) if number.isascii() and number.isdigit() else False)
     table = table.filter(pa.array(keep))
-    order = "ascending" if ascending != (sort in {"name", "feature"}) else "descending"  # names and numbers go up
+    order = "ascending" if ascending else "descending"
     sorted_rows = pc.sort_indices(table, sort_keys=[(sort, order, "at_end"), ("feature", "ascending", "at_end")])
     rows = table.take(sorted_rows.slice(offset, n)).to_pylist()
     return schemas.FeaturePage(total=table.num_rows, features=[schemas.FeatureRow(**_row(row)) for row in rows])
@@ -56,10 +57,7 @@ def features(
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     """The fields of a `FeatureRow`; a score that is not a number is none."""
-    fields = {name: row[name] for name in _ROW}
-    if fields["score"] is not None and np.isnan(fields["score"]):
-        fields["score"] = None
-    return fields
+    return {name: None if name in SCORES and np.isnan(row[name]) else row[name] for name in _ROW}
 
 
 def overview(site: IndexedSite) -> schemas.Overview:

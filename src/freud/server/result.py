@@ -86,7 +86,9 @@ class IndexedSite:
         if held is None or held[0] != version:
             names, scores = self.names.columns()
             table = self.statistics.append_column("name", pa.array(names, pa.string()))
-            held = self._table = (version, table.append_column("score", pa.array(scores, pa.float64())))
+            for score, values in scores.items():
+                table = table.append_column(score, pa.array(values, pa.float64()))
+            held = self._table = (version, table)
         return held[1]
 
     @cached_property

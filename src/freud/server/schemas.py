@@ -45,6 +45,7 @@ class Status(Schema):
     problem: str | None
     can_transcribe: bool
     can_edit: bool
+    bundled_site: str | None = Field(description="of the SAE that comes with FREUD, if it is of this model")
     limits: Limits
 
 
@@ -198,7 +199,9 @@ class Histogram(Schema):
 class FeatureRow(Schema):
     feature: int
     name: str | None
-    score: float | None = Field(description="of the name, on held-out data")
+    score: float | None = Field(description="of the name on held-out clips: F1 corrected for chance, or |Spearman|")
+    auc: float | None = Field(description="of the name on held-out clips")
+    null: float | None = Field(description="the score that the best of shuffled labels reaches")
     dead: bool
     density: float = Field(description="active frames / all frames")
     active_frames: int
@@ -381,6 +384,7 @@ class EditedTrace(Schema):
     site: str
     basis: Basis
     feature: int
+    name: str | None
     frames_per_second: float | None
     before: Values
     after: Values

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from freud.errors import FreudError
-from freud.server import pages, schemas
+from freud.server import bundled, pages, schemas
 from freud.server.activity import Activity
 from freud.server.library import Library
 from freud.server.model import ServedModel
@@ -82,6 +84,10 @@ class Serving:
                 site.table()
                 pages.hits(site, self.library, 0, traces=True)
         self.model.load()
+        gc.collect()
+        gc.freeze()  # or every full collection walks the libraries' objects again, while all threads wait: 0.2 s
+        with contextlib.suppress(FreudError):
+            _ = self.sounds
 
     def close(self) -> None:
         """Stop the pools, and remove the uploads from the disk."""
@@ -89,6 +95,20 @@ class Serving:
             pool.close()
         self.uploads.close()
         self.notes.close()
+        gc.unfreeze()
+
+    @property
+    def bundled_site(self) -> str | None:
+        """The site of the SAE that comes with FREUD, if the result is of its model."""
+        return bundled.site_for(self.result.model_fingerprint)
+
+    @cached_property
+    def sounds(self) -> list[bundled.Sound]:
+        """The phones that latents of the bundled SAE agree with, where the result has what it takes to find out."""
+        for site in self.result:
+            if site.site == self.bundled_site and site.index.has_activations and self.library.has_corpus:
+                return bundled.sounds(bundled.bundled_sae(), site.index.activations, self.library.corpus)
+        return []
 
     def status(self) -> schemas.Status:
         """What is being served."""
@@ -106,6 +126,7 @@ class Serving:
             problem=problem,
             can_transcribe=usable and bool(described.can_transcribe),
             can_edit=usable,
+            bundled_site=self.bundled_site if usable else None,
             limits=schemas.Limits(
                 upload_bytes=self.options.upload_bytes, upload_seconds=self.options.upload_seconds, page=PAGE
             ),

@@ -63,16 +63,24 @@ def emphasis(
     clip: str,
     site: IndexedSite,
     feature: int,
+    *,
     dim: float,
+    start: float | None = None,
+    end: float | None = None,
 ) -> Response:
-    """A clip with everything dimmed but the sound around each event of a feature."""
+    """A clip, or a span of it, with everything dimmed but the sound around each event of a feature.
+
+    Raises:
+        UnknownNameError: no such clip or feature.
+        FreudError: an empty span.
+    """
     (trace,) = activity.traces(site, clip, [feature])
     samples = library.samples(clip)
     spans = [
-        (start / site.index.frames_per_second - AROUND, end / site.index.frames_per_second + AROUND)
-        for start, end in active_runs(site, feature, trace)
+        (first / site.index.frames_per_second - AROUND, last / site.index.frames_per_second + AROUND)
+        for first, last in active_runs(site, feature, trace)
     ]
-    return ranged(wav(samples * envelope(len(samples), spans, dim)), "audio/wav", headers)
+    return ranged(wav(cut(samples * envelope(len(samples), spans, dim), start, end)), "audio/wav", headers)
 
 
 def active_runs(site: IndexedSite, feature: int, trace: np.ndarray) -> list[tuple[int, int]]:

@@ -74,7 +74,8 @@ export interface paths {
         };
         /**
          * Emphasis
-         * @description A clip with the sound around each event of a feature at full level, and the rest dimmed. Takes HTTP ranges.
+         * @description A clip, or a span of it, with the sound around each event of a feature at full level, and the rest dimmed. Takes
+         *     HTTP ranges.
          */
         get: operations["clips_emphasis"];
         put?: never;
@@ -135,7 +136,8 @@ export interface paths {
         };
         /**
          * Mel
-         * @description The log-mel spectrogram that the model receives, 8 bits a value, 100 columns a second.
+         * @description The log-mel spectrogram that the model receives, or a span of it, 8 bits a value, 100 columns a second; fewer
+         *     where that makes more than `columns`.
          */
         get: operations["clips_mel"];
         put?: never;
@@ -155,7 +157,8 @@ export interface paths {
         };
         /**
          * Spectrogram
-         * @description A wide-band spectrogram (5 ms windows, linear in frequency, dB), 8 bits a value, 200 columns a second.
+         * @description A wide-band spectrogram (5 ms windows, linear in frequency, dB), or a span of it, 8 bits a value, 200 columns a
+         *     second; fewer where that makes more than `columns`.
          */
         get: operations["clips_spectrogram"];
         put?: never;
@@ -1048,6 +1051,8 @@ export interface components {
             feature: number;
             /** Frames Per Second */
             frames_per_second: number | null;
+            /** Name */
+            name: string | null;
             /** Site */
             site: string;
         };
@@ -1122,6 +1127,11 @@ export interface components {
             /** Active Frames */
             active_frames: number;
             /**
+             * Auc
+             * @description of the name on held-out clips
+             */
+            auc: number | null;
+            /**
              * Clips
              * @description with an active frame
              */
@@ -1152,11 +1162,16 @@ export interface components {
              * @description empty before `freud name`, but for a user's name
              */
             naming: components["schemas"]["Naming"][];
+            /**
+             * Null
+             * @description the score that the best of shuffled labels reaches
+             */
+            null: number | null;
             /** @description of the largest value on each clip; for latents, clips where it is active */
             peaks: components["schemas"]["Histogram"];
             /**
              * Score
-             * @description of the name, on held-out data
+             * @description of the name on held-out clips: F1 corrected for chance, or |Spearman|
              */
             score: number | null;
             /** Std */
@@ -1186,6 +1201,11 @@ export interface components {
             /** Active Frames */
             active_frames: number;
             /**
+             * Auc
+             * @description of the name on held-out clips
+             */
+            auc: number | null;
+            /**
              * Clips
              * @description with an active frame
              */
@@ -1210,8 +1230,13 @@ export interface components {
             /** Name */
             name: string | null;
             /**
+             * Null
+             * @description the score that the best of shuffled labels reaches
+             */
+            null: number | null;
+            /**
              * Score
-             * @description of the name, on held-out data
+             * @description of the name on held-out clips: F1 corrected for chance, or |Spearman|
              */
             score: number | null;
             /** Std */
@@ -1836,6 +1861,11 @@ export interface components {
          * @description What is being served. `model_state` goes from loading to ready, or failed with the reason in `problem`.
          */
         Status: {
+            /**
+             * Bundled Site
+             * @description of the SAE that comes with FREUD, if it is of this model
+             */
+            bundled_site: string | null;
             /** Can Edit */
             can_edit: boolean;
             /** Can Transcribe */
@@ -2059,6 +2089,8 @@ export interface operations {
                 feature: number;
                 /** @description level of the rest */
                 dim?: number;
+                start?: number | null;
+                end?: number | null;
             };
             header?: never;
             path: {
@@ -2167,7 +2199,12 @@ export interface operations {
     };
     clips_mel: {
         parameters: {
-            query?: never;
+            query?: {
+                start?: number | null;
+                end?: number | null;
+                /** @description at most; each is the mean of several if need be */
+                columns?: number;
+            };
             header?: never;
             path: {
                 clip: string;
@@ -2198,7 +2235,12 @@ export interface operations {
     };
     clips_spectrogram: {
         parameters: {
-            query?: never;
+            query?: {
+                start?: number | null;
+                end?: number | null;
+                /** @description at most; each is the mean of several if need be */
+                columns?: number;
+            };
             header?: never;
             path: {
                 clip: string;
@@ -2750,8 +2792,8 @@ export interface operations {
     features_average: {
         parameters: {
             query?: {
-                band?: "top" | "bottom" | "random" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
                 n?: number;
+                band?: "top" | "bottom" | "random" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
                 /** @description of the random band */
                 seed?: number;
             };
@@ -2830,8 +2872,8 @@ export interface operations {
     features_events: {
         parameters: {
             query?: {
-                band?: "top" | "bottom" | "random" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
                 n?: number;
+                band?: "top" | "bottom" | "random" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
                 /** @description of the random band */
                 seed?: number;
             };
@@ -2911,12 +2953,12 @@ export interface operations {
     features_play_events: {
         parameters: {
             query?: {
-                band?: "top" | "bottom" | "random" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
                 n?: number;
-                /** @description of the random band */
-                seed?: number;
                 /** @description seconds of sound around each event */
                 margin?: number;
+                band?: "top" | "bottom" | "random" | "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
+                /** @description of the random band */
+                seed?: number;
             };
             header?: never;
             path: {

@@ -1,20 +1,22 @@
 // The player strip: one canvas with everything that is seen, a row of controls, and a line that says what is at the cursor.
-// Pictures and tiers are fetched when the strip comes near the screen; drawing happens at most once a frame.
+// It is made when its place comes near the screen, and then fetches pictures and tiers; drawing happens at most once a frame.
 import { effect, useSignal } from "@preact/signals";
 import { useEffect, useId, useMemo, useRef } from "preact/hooks";
 import { address } from "../api/client";
+import { corpora } from "../api/store";
 import { colorMap, speed, wideBand } from "../prefs";
 import { Controls } from "./Controls";
-import { clipOf, melOf, wideBandOf } from "./clips";
+import { clipOf, detailFor, pictureOf } from "./clips";
 import { colorTable } from "./colormaps";
-import { draw, layout, type Layout, type Strip } from "./draw";
+import { draw, layout, type Layout, type Strip as StripPicture } from "./draw";
 import { extremes, labelsAt, valueAt, type Curve, type Tier } from "./curve";
-import { paintActivations, paintSpectrogram, type Spectrogram } from "./layers";
-import { palette, rgb } from "./palette";
+import { paintSpectrogram, type Spectrogram } from "./layers";
+import { palette } from "./palette";
 import { listen } from "./pointer";
 import { activeKey, register } from "./registry";
 import { seconds, short, type Span } from "./scales";
 import { actions, stripState } from "./state";
+import { inTurn, notInTurn } from "./turns";
 
 export interface PlayerProps {
   clip: string;
@@ -25,61 +27,104 @@ export interface PlayerProps {
   range?: { low: number; high: number } | null; // shared by a list; null: the clip's own
   compact?: boolean;
   peak?: number | null; // seconds; where the cursor begins
-  emphasis?: string | null; // address of the whole clip with the rest dimmed
+  emphasis?: { site: string; basis: "neurons" | "latents"; feature: number } | null; // the rest is dimmed
   selection?: Span | null; // to begin with
   onSelect?: (span: Span | null) => void;
   onCursor?: (time: number) => void;
   labels?: { site: string; basis: "neurons" | "latents"; feature: number[] }; // what downloads of labels contain
 }
 
-const EMPTY: Tier[] = [];
+const NEAR = 900; // pixels from the screen
+const CONTROLS = 32;
+
+/** The height of a strip; until a clip's tiers are known, those of its corpus stand for them, so that nothing jumps. */
+function heightOf({ clip, compact = false }: PlayerProps, tiers: Tier[] | null, trace: boolean): number {
+  const expected = clip.startsWith("u-") ? 0 : (corpora.value[0]?.tiers.length ?? 0);
+  return layout({ tiers: tiers?.length ?? expected, trace, compact }, 0).height;
+}
 
 export function Player(props: PlayerProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const near = useSignal(false);
+  useEffect(() => {
+    const come = (): void => void (near.value = true);
+    const observer = new IntersectionObserver(
+      ([entry]) => {
+        if (!entry?.isIntersecting) return;
+        observer.disconnect();
+        inTurn(come);
+      },
+      { rootMargin: `${NEAR}px` },
+    );
+    observer.observe(box.current!);
+    return () => {
+      observer.disconnect();
+      notInTurn(come);
+    };
+  }, []);
+  const height = near.value ? "" : `${heightOf(props, null, props.curve !== null) + CONTROLS}px`;
+  return (
+    <div class="player" data-clip={props.clip} ref={box} style={{ height }}>
+      {near.value && <Strip {...props} />}
+    </div>
+  );
+}
+
+const EMPTY: Tier[] = [];
+
+function Strip(props: PlayerProps) {
   const { clip, duration, name, curve, before = null, peak = null, compact = false } = props;
   const key = `${clip}-${useId()}`;
   const canvas = useRef<HTMLCanvasElement>(null);
   const readout = useRef<HTMLOutputElement>(null);
-  const near = useSignal(false);
-  const tiers = useSignal<Tier[]>(EMPTY);
+  const tiers = useSignal<Tier[] | null>(null);
   const spectrogram = useSignal<Spectrogram | null>(null);
+  const detail = useSignal<Spectrogram | null>(null); // of the view, where the clip is long
   const problem = useSignal<string | null>(null);
   const latest = useRef(props);
   latest.current = props;
 
   const state = useMemo(() => stripState(key, duration, peak), [clip, duration]);
-  const span = (of: Span | null) => ({ path: { clip }, query: of ? { start: of.start, end: of.end } : {} });
+  const sound = ({ start, end }: Span): string => {
+    const query = start <= 0 && end >= duration ? {} : { start, end };
+    const { emphasis } = latest.current;
+    return emphasis
+      ? address("/api/clips/{clip}/emphasis", { path: { clip }, query: { ...emphasis, ...query } })
+      : address("/api/clips/{clip}/audio", { path: { clip }, query });
+  };
   const act = useMemo(
     () =>
       actions(state, duration, () => ({
-        source: {
-          span: (of) => address("/api/clips/{clip}/audio", span(of.start <= 0 && of.end >= duration ? null : of)),
-          whole: latest.current.emphasis ?? null,
-        },
+        sound,
         curve: latest.current.curve,
-        tiers: tiers.peek(),
+        tiers: tiers.peek() ?? EMPTY,
         peak: latest.current.peak ?? null,
       })),
     [state],
   );
 
   useEffect(() => {
-    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && (near.value = true), {
-      rootMargin: "500px",
+    const failed = (error: unknown): void => void (problem.value = String((error as Error).message));
+    clipOf(clip).then((found) => (tiers.value = found.tiers), failed);
+    const whole = effect(() => {
+      detail.value = null;
+      pictureOf(clip, wideBand.value).then((found) => (spectrogram.value = found), failed);
     });
-    observer.observe(canvas.current!);
-    return () => observer.disconnect();
-  }, []);
-
-  useEffect(
-    () =>
-      effect(() => {
-        if (!near.value) return;
-        const failed = (error: unknown): void => void (problem.value = String((error as Error).message));
-        clipOf(clip).then((found) => (tiers.value = found.tiers), failed);
-        (wideBand.value ? wideBandOf : melOf)(clip).then((found) => (spectrogram.value = found), failed);
-      }),
-    [clip],
-  );
+    let timer = 0;
+    const part = effect(() => {
+      clearTimeout(timer);
+      const span = spectrogram.value && detailFor(spectrogram.value, state.view.value, duration);
+      if (!span) return;
+      const load = (): void =>
+        void pictureOf(clip, wideBand.peek(), span).then((found) => (detail.value = found), failed);
+      timer = setTimeout(load, 120);
+    });
+    return () => {
+      whole();
+      part();
+      clearTimeout(timer);
+    };
+  }, [state]);
 
   useEffect(() => {
     state.cursor.value = peak;
@@ -88,9 +133,10 @@ export function Player(props: PlayerProps) {
     state.selection.value = props.selection ?? null;
   }, [props.selection?.start, props.selection?.end, state]);
 
+  const width = useRef(0); // of the canvas, as it was last laid out: asking for it while drawing costs a layout
   const place = (): Layout => {
     const { curve: of, compact: low = false } = latest.current;
-    return layout({ tiers: tiers.peek().length, trace: of !== null, compact: low }, canvas.current!.clientWidth);
+    return layout({ tiers: (tiers.peek() ?? EMPTY).length, trace: of !== null, compact: low }, width.current);
   };
 
   // Layers that are made once, drawing whenever something changes.
@@ -100,32 +146,21 @@ export function Player(props: PlayerProps) {
   useEffect(() => {
     const target = canvas.current!;
     const context = target.getContext("2d")!;
-    let pending = 0;
-    const picture = { of: null as Spectrogram | null, map: "", made: null as OffscreenCanvas | null };
-    const activations = { colors: null as unknown, made: null as OffscreenCanvas | null };
 
     function paint(): void {
-      pending = 0;
-      if (!canvas.current) return; // gone meanwhile
+      if (!width.current) return; // not laid out yet
       const colors = palette.peek();
-      const shown = spectrogram.peek();
-      const map = `${colorMap.peek()}${colors.dark}`;
-      if (shown && (picture.of !== shown || picture.map !== map)) {
-        picture.made = paintSpectrogram(shown, colorTable(colorMap.peek(), colors.dark));
-        [picture.of, picture.map] = [shown, map];
-      }
-      if (curve && activations.colors !== colors) {
-        const largest = Math.max(-low, high);
-        activations.made = paintActivations(curve.values, largest, rgb(colors.positive), rgb(colors.negative));
-        activations.colors = colors;
-      }
-      const strip: Strip = {
+      const view = state.view.peek();
+      const close = detail.peek();
+      const covers =
+        close && close.start <= view.start && close.start + close.columns / close.columnsPerSecond >= view.end;
+      const shown = covers ? close : spectrogram.peek();
+      const strip: StripPicture = {
         duration,
-        spectrogram: shown && picture.made && { ...shown, picture: picture.made },
-        overlay: curve && activations.made && { picture: activations.made, framesPerSecond: curve.framesPerSecond },
+        spectrogram: shown && { ...shown, picture: paintSpectrogram(shown, colorTable(colorMap.peek(), colors.dark)) },
         curve, before, low, high,
-        tiers: tiers.peek(),
-        view: state.view.peek(),
+        tiers: tiers.peek() ?? EMPTY,
+        view,
         selection: state.selection.peek(),
         cursor: state.cursor.peek(),
         hover: state.hover.peek(),
@@ -133,11 +168,8 @@ export function Player(props: PlayerProps) {
       }; // prettier-ignore
       const at = place();
       const ratio = devicePixelRatio;
-      const [width, height] = [Math.round(target.clientWidth * ratio), Math.round(at.height * ratio)];
-      if (target.width !== width || target.height !== height) {
-        [target.width, target.height] = [width, height];
-        target.style.height = `${at.height}px`;
-      }
+      const [wide, tall] = [Math.round(width.current * ratio), Math.round(at.height * ratio)];
+      if (target.width !== wide || target.height !== tall) [target.width, target.height] = [wide, tall];
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       draw(context, strip, at, colors);
       describe();
@@ -150,7 +182,7 @@ export function Player(props: PlayerProps) {
     function describe(): void {
       const time = state.hover.peek() ?? state.cursor.peek() ?? 0;
       const value = curve && valueAt(curve, time);
-      const heard = labelsAt(tiers.peek(), time).map(({ label }) => label);
+      const heard = labelsAt(tiers.peek() ?? EMPTY, time).map(({ label }) => label);
       const chosen = state.selection.peek();
       const parts = [seconds(time), value === null ? "" : short(value), heard.join(" · ")];
       if (chosen)
@@ -160,25 +192,27 @@ export function Player(props: PlayerProps) {
       target.setAttribute("aria-valuetext", parts.filter(Boolean).join(", "));
     }
 
-    const schedule = (): void => void (pending ||= requestAnimationFrame(paint));
     const dispose = effect(() => {
-      void [palette.value, colorMap.value, tiers.value, spectrogram.value];
+      void [palette.value, colorMap.value, tiers.value, spectrogram.value, detail.value];
       void [state.view.value, state.selection.value, state.cursor.value, state.hover.value];
-      if (near.value) schedule();
+      inTurn(paint);
     });
-    const resized = new ResizeObserver(() => near.peek() && schedule());
+    const resized = new ResizeObserver(([entry]) => {
+      width.current = entry!.contentRect.width;
+      inTurn(paint);
+    });
     resized.observe(target);
     return () => {
       dispose();
       resized.disconnect();
-      cancelAnimationFrame(pending);
+      notInTurn(paint);
     };
   }, [state, curve, before, low, high]);
 
   useEffect(
     () =>
       listen(canvas.current!, state, act, duration, {
-        tiers: () => tiers.peek(),
+        tiers: () => tiers.peek() ?? EMPTY,
         layout: place,
         onCursor: (time) => latest.current.onCursor?.(time),
         onSelect: (chosen) => latest.current.onSelect?.(chosen),
@@ -189,10 +223,11 @@ export function Player(props: PlayerProps) {
   useEffect(() => register(key, { canvas: canvas.current!, ...act }), [key, act]);
 
   return (
-    <div class="player" data-clip={clip}>
+    <>
       <canvas
         ref={canvas}
         class="strip"
+        style={{ height: `${heightOf(props, tiers.value, curve !== null)}px` }}
         tabIndex={0}
         role="slider"
         aria-label={`${name}: position in the clip`}
@@ -219,6 +254,6 @@ export function Player(props: PlayerProps) {
         )}
         {problem.value && <span class="problem-line">{problem.value}</span>}
       </Controls>
-    </div>
+    </>
   );
 }

@@ -2,6 +2,7 @@
 import { address, get, request, type Schemas } from "../api/client";
 import { readPicture } from "./picture";
 import type { Spectrogram } from "./layers";
+import type { Span, View } from "./scales";
 
 function remembered<T>(most: number, load: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const kept = new Map<string, Promise<T>>();
@@ -20,9 +21,27 @@ export const clipOf: (id: string) => Promise<Schemas["Clip"]> = remembered(300, 
   get("/api/clips/{clip}", { path: { clip: id } }),
 );
 
-const picture = async (url: string): Promise<Spectrogram> => readPicture(await (await request(url)).arrayBuffer());
-
-export const melOf = remembered(100, (clip) => picture(address("/api/clips/{clip}/mel", { path: { clip } })));
-export const wideBandOf = remembered(40, (clip) =>
-  picture(address("/api/clips/{clip}/spectrogram", { path: { clip } })),
+const picture = remembered(100, async (url): Promise<Spectrogram> =>
+  readPicture(await (await request(url)).arrayBuffer()),
 );
+
+/** The spectrogram of a clip, coarser than the model's where the clip is long; of a span in all its detail. */
+export function pictureOf(clip: string, wideBand: boolean, span?: Span): Promise<Spectrogram> {
+  const options = { path: { clip }, query: { ...span } };
+  return picture(
+    wideBand ? address("/api/clips/{clip}/spectrogram", options) : address("/api/clips/{clip}/mel", options),
+  );
+}
+
+const FINEST = 100; // columns a second: what a log-mel has
+
+/** The part of a clip that is worth fetching in detail, or null: what `shown` has is enough for the view. */
+export function detailFor(shown: Spectrogram, view: View, duration: number): Span | null {
+  if (shown.columnsPerSecond > FINEST * 0.99 || view.end - view.start > duration / 2) return null;
+  const [length, margin] = [view.end - view.start, (view.end - view.start) / 2];
+  const unit = 10 ** Math.floor(Math.log10(Math.max(length, 1))); // panning a little asks for the same again
+  return {
+    start: Math.max(0, Math.floor((view.start - margin) / unit) * unit),
+    end: Math.min(duration, Math.ceil((view.end + margin) / unit) * unit),
+  };
+}

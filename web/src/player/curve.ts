@@ -1,6 +1,6 @@
 // What can be read off a feature's curve and a clip's tiers: the value and the labels at a time, the extremes, and the span
 // that is worth hearing.
-import { frameAt, type Span } from "./scales";
+import { clamp, frameAt, type Span } from "./scales";
 
 export interface Interval {
   start: number;
@@ -26,6 +26,27 @@ export const labelsAt = (tiers: Tier[], time: number): Interval[] =>
 export function valueAt({ values, framesPerSecond }: Curve, time: number): number | null {
   const frame = frameAt(time, framesPerSecond, values.length);
   return frame < 0 ? null : values[frame]!;
+}
+
+/** The part of a curve between two times in steps of whole frames; the largest magnitude of a step stands for it. */
+export interface Steps {
+  values: Float32Array;
+  start: number; // seconds at the left edge of the first
+  each: number; // seconds
+  end: number; // of the last, which may be shorter
+}
+
+/** At most one step a pixel, where `pixels` are what the times from start to end are drawn on. */
+export function stepsOf({ values, framesPerSecond: rate }: Curve, start: number, end: number, pixels: number): Steps {
+  const first = clamp(Math.floor(start * rate), 0, values.length);
+  const last = clamp(Math.ceil(end * rate), first, values.length);
+  const joined = Math.max(1, Math.floor(((end - start) * rate) / pixels));
+  const steps = new Float32Array(Math.ceil((last - first) / joined));
+  for (let frame = first; frame < last; frame++) {
+    const at = Math.floor((frame - first) / joined);
+    if (Math.abs(values[frame]!) > Math.abs(steps[at]!)) steps[at] = values[frame]!;
+  }
+  return { values: steps, start: first / rate, each: joined / rate, end: last / rate };
 }
 
 export interface Extremes {

@@ -1,16 +1,13 @@
-// Draws one strip: spectrogram with activations over it, trace, tiers, time axis, then selection and cursor. Pure: what
-// is drawn depends on the arguments only, so a strip is redrawn whole whenever anything changes (well under 1 ms).
-import type { Palette } from "./palette";
+// Draws one strip: spectrogram with activations over it, trace, tiers, time axis, then selection and cursor. What is
+// drawn depends on the arguments only, so a strip is redrawn whole whenever anything changes (a few milliseconds).
+import { stepsOf, type Curve, type Steps, type Tier } from "./curve";
+import { paintActivations, type Spectrogram } from "./layers";
+import { rgb, type Palette } from "./palette";
 import { clamp, melHeight, short, ticks, type Span, type View } from "./scales";
-import type { Curve, Tier } from "./curve";
-import type { Spectrogram } from "./layers";
 
 export interface Strip {
   duration: number;
-  spectrogram:
-    | (Pick<Spectrogram, "columns" | "rows" | "columnsPerSecond" | "scale" | "top"> & { picture: OffscreenCanvas })
-    | null;
-  overlay: { picture: OffscreenCanvas; framesPerSecond: number } | null;
+  spectrogram: (Spectrogram & { picture: OffscreenCanvas }) | null;
   curve: Curve | null;
   before: Curve | null; // drawn as a thin line behind the trace, for edits
   low: number; // range of the trace
@@ -78,32 +75,35 @@ export function draw(context: Context, strip: Strip, at: Layout, colors: Palette
   context.textBaseline = "middle";
   drawPicture(context, strip, at, colors);
   if (at.trace) drawTrace(context, strip, at, at.trace, colors);
-  at.tiers.forEach((row, i) => drawTier(context, strip, strip.tiers[i]!, at, row, colors));
+  strip.tiers.forEach((tier, i) => at.tiers[i] && drawTier(context, strip, tier, at, at.tiers[i], colors));
   drawAxis(context, strip, at, colors);
   drawSelection(context, strip, at, colors);
 }
 
 function drawPicture(context: Context, strip: Strip, at: Layout, colors: Palette): void {
   const [top, height] = at.picture;
-  const { view, spectrogram, overlay } = strip;
+  const { view, spectrogram, curve } = strip;
   context.fillStyle = colors.well;
   context.fillRect(at.left, top, at.width, height);
-  /** Stretch a picture of `rate` columns a second over the times that are shown. */
-  const stretch = (picture: OffscreenCanvas, rate: number): void => {
-    const end = Math.min(view.end, picture.width / rate);
-    if (end <= view.start) return;
-    const x = xAt(end, view, at);
+  /** Stretch a picture of `rate` columns a second that begins at `from` over the times that are shown. */
+  const stretch = (picture: OffscreenCanvas, from: number, rate: number): void => {
+    const start = Math.max(view.start, from);
+    const end = Math.min(view.end, from + picture.width / rate);
+    if (end <= start) return;
+    const [x, right] = [xAt(start, view, at), xAt(end, view, at)];
     context.drawImage(
-      picture, view.start * rate, 0, (end - view.start) * rate, picture.height, at.left, top, x - at.left, height,
+      picture, (start - from) * rate, 0, (end - start) * rate, picture.height, x, top, right - x, height,
     ); // prettier-ignore
   };
   if (spectrogram) {
     context.imageSmoothingEnabled = true;
-    stretch(spectrogram.picture, spectrogram.columnsPerSecond);
+    stretch(spectrogram.picture, spectrogram.start, spectrogram.columnsPerSecond);
   }
-  if (overlay) {
+  if (curve) {
     context.imageSmoothingEnabled = false;
-    stretch(overlay.picture, overlay.framesPerSecond);
+    const { values, start, each } = stepsOf(curve, view.start, view.end, at.width);
+    const [positive, negative] = [rgb(colors.positive), rgb(colors.negative)];
+    stretch(paintActivations(values, Math.max(-strip.low, strip.high), positive, negative), start, 1 / each);
   }
   if (!spectrogram) return;
   context.font = FONT;
@@ -138,19 +138,14 @@ function drawTrace(context: Context, strip: Strip, at: Layout, row: [number, num
   if (strip.before) lineCurve(context, strip.before, strip.view, at, y, colors.ink);
 }
 
-/** For each frame in view its left and right edge; frames narrower than a pixel are joined, the largest magnitude wins. */
-function* steps(curve: Curve, view: View, at: Layout): Generator<[left: number, right: number, value: number]> {
-  const { values, framesPerSecond: rate } = curve;
-  const first = clamp(Math.floor(view.start * rate), 0, values.length);
-  const last = clamp(Math.ceil(view.end * rate), 0, values.length);
-  const pixels = at.width / ((view.end - view.start) * rate); // a frame
-  const joined = Math.max(1, Math.floor(1 / pixels));
-  for (let frame = first; frame < last; frame += joined) {
-    const end = Math.min(frame + joined, last);
-    let value = values[frame]!;
-    for (let f = frame + 1; f < end; f++) if (Math.abs(values[f]!) > Math.abs(value)) value = values[f]!;
-    const left = Math.max(xAt(frame / rate, view, at), at.left);
-    yield [left, Math.min(xAt(end / rate, view, at), at.left + at.width), value];
+/** For each step of a curve in view its left and right edge, and its value. */
+function* edges(curve: Curve, view: View, at: Layout): Generator<[left: number, right: number, value: number]> {
+  const steps: Steps = stepsOf(curve, view.start, view.end, at.width);
+  for (let i = 0; i < steps.values.length; i++) {
+    const start = steps.start + i * steps.each;
+    const left = Math.max(xAt(start, view, at), at.left);
+    const right = Math.min(xAt(Math.min(start + steps.each, steps.end), view, at), at.left + at.width);
+    yield [left, right, steps.values[i]!];
   }
 }
 
@@ -168,7 +163,7 @@ function fillCurve(
     [colors.negative, -1],
   ] as const) {
     context.beginPath();
-    for (const [left, right, value] of steps(curve, view, at))
+    for (const [left, right, value] of edges(curve, view, at))
       if (value * sign > 0) context.rect(left, Math.min(y(value), zero), right - left + 0.3, Math.abs(y(value) - zero));
     context.fillStyle = color;
     context.fill();
@@ -184,7 +179,7 @@ function lineCurve(
   color: string,
 ): void {
   context.beginPath();
-  for (const [left, right, value] of steps(curve, view, at)) {
+  for (const [left, right, value] of edges(curve, view, at)) {
     context.lineTo(left, y(value));
     context.lineTo(right, y(value));
   }
@@ -211,6 +206,13 @@ function drawTier(
   context.fillRect(at.left, top + height - 1, at.width, 1);
   context.textAlign = "center";
   context.font = LABEL;
+  let line = -1; // where the last boundary was drawn: of a long clip thousands share a pixel
+  const boundary = (x: number): void => {
+    if (Math.round(x) === line) return;
+    line = Math.round(x);
+    context.fillStyle = colors.line;
+    context.fillRect(line, top + 2, 1, height - 4);
+  };
   for (const { start, end, label } of tier.intervals) {
     if (end <= view.start || start >= view.end) continue;
     const left = Math.max(xAt(start, view, at), at.left);
@@ -219,9 +221,8 @@ function drawTier(
       context.fillStyle = colors.select;
       context.fillRect(left, top, right - left, height - 1);
     }
-    context.fillStyle = colors.line;
-    if (start >= view.start) context.fillRect(Math.round(left), top + 2, 1, height - 4);
-    if (end <= view.end) context.fillRect(Math.round(right), top + 2, 1, height - 4);
+    if (start >= view.start) boundary(left);
+    if (end <= view.end) boundary(right);
     const room = right - left - 2;
     if (room < 5) continue;
     context.fillStyle = colors.ink;

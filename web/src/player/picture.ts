@@ -2,7 +2,6 @@
 import type { Spectrogram } from "./layers";
 
 export interface Picture extends Spectrogram {
-  start: number; // seconds at the left edge
   low: number; // what byte 0 stands for
   high: number; // and byte 255
 }

@@ -35,12 +35,11 @@ element.addEventListener("error", () => {
   playing.value = null;
 });
 
-/** Play an address whose sound begins at `offset` seconds of the clip, from `from` seconds of the clip. */
-export function play(key: string, url: string, offset = 0, from = offset): void {
+/** Play an address whose sound begins at `offset` seconds of the clip. */
+export function play(key: string, url: string, offset = 0): void {
   soundProblem.value = null;
   element.src = url;
   playing.value = { key, offset, paused: false };
-  if (from > offset) element.currentTime = from - offset;
   element.play().catch(() => undefined); // a newer sound, or the error event, which says why
 }
 

@@ -28,13 +28,6 @@ export function stripState(key: string, duration: number, cursor: number | null)
   };
 }
 
-export interface Source {
-  /** Address of the sound of a span, which then begins at its start. */
-  span: (span: Span) => string;
-  /** Address of the whole clip where it is to be heard otherwise than as it is (emphasis), else null. */
-  whole: string | null;
-}
-
 export interface Actions {
   toggle: () => void;
   playSpan: (span: Span) => void;
@@ -45,11 +38,11 @@ export interface Actions {
   showAll: () => void;
 }
 
-/** `at` gives what may change between calls. */
+/** `at` gives what may change between calls; its `sound` is the address of the sound of a span. */
 export function actions(
   state: StripState,
   duration: number,
-  at: () => { source: Source; curve: Curve | null; tiers: Tier[]; peak: number | null },
+  at: () => { sound: (span: Span) => string; curve: Curve | null; tiers: Tier[]; peak: number | null },
 ): Actions {
   const { key, view, selection, cursor } = state;
   let anchor: number | null = null; // where a selection by keys began
@@ -73,9 +66,7 @@ export function actions(
   }
 
   function playSpan(span: Span): void {
-    const { source } = at();
-    if (source.whole) sound.play(key, source.whole, 0, span.start);
-    else sound.play(key, source.span(span), span.start);
+    sound.play(key, at().sound(span), span.start);
     follow(span.start);
   }
 

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from freud.server import activity, exports, schemas, sounds
 from freud.server.images import image_response
+from freud.server.library import COLUMNS
 from freud.server.routes.common import (
     IMAGE,
     WAV,
@@ -25,6 +26,7 @@ from freud.server.routes.common import (
 )
 
 router = APIRouter(prefix="/api", tags=["clips"])
+Columns = Annotated[int, Query(ge=16, le=65536, description="at most; each is the mean of several if need be")]
 
 
 @router.get("/clips")
@@ -103,24 +105,33 @@ async def emphasis(
     basis: BasisQuery,
     feature: Annotated[int, Query(ge=0, lt=2**31)],
     dim: Annotated[float, Query(ge=0, le=1, description="level of the rest")] = 0.1,
+    start: Seconds = None,
+    end: Seconds = None,
 ) -> Response:
-    """A clip with the sound around each event of a feature at full level, and the rest dimmed. Takes HTTP ranges."""
+    """A clip, or a span of it, with the sound around each event of a feature at full level, and the rest dimmed. Takes
+    HTTP ranges."""
     return await here.model_or_query(
         clip, request, sounds.emphasis, here.library, here.activity, request.headers, clip,
-        here.result.site(site, basis), feature, dim,
+        here.result.site(site, basis), feature, dim=dim, start=start, end=end,
     )  # fmt: skip
 
 
 @router.get("/clips/{clip}/mel", response_class=Response, responses=IMAGE)
-async def mel(here: Here, request: Request, clip: ClipId) -> Response:
-    """The log-mel spectrogram that the model receives, 8 bits a value, 100 columns a second."""
-    return image_response(await here.sound.run(request, here.library.mel, clip))
+async def mel(
+    here: Here, request: Request, clip: ClipId, start: Seconds = None, end: Seconds = None, columns: Columns = COLUMNS
+) -> Response:
+    """The log-mel spectrogram that the model receives, or a span of it, 8 bits a value, 100 columns a second; fewer
+    where that makes more than `columns`."""
+    return image_response(await here.sound.run(request, here.library.mel, clip, start, end, columns))
 
 
 @router.get("/clips/{clip}/spectrogram", response_class=Response, responses=IMAGE)
-async def spectrogram(here: Here, request: Request, clip: ClipId) -> Response:
-    """A wide-band spectrogram (5 ms windows, linear in frequency, dB), 8 bits a value, 200 columns a second."""
-    return image_response(await here.sound.run(request, here.library.spectrogram, clip))
+async def spectrogram(
+    here: Here, request: Request, clip: ClipId, start: Seconds = None, end: Seconds = None, columns: Columns = COLUMNS
+) -> Response:
+    """A wide-band spectrogram (5 ms windows, linear in frequency, dB), or a span of it, 8 bits a value, 200 columns a
+    second; fewer where that makes more than `columns`."""
+    return image_response(await here.sound.run(request, here.library.spectrogram, clip, start, end, columns))
 
 
 @router.get("/clips/{clip}/traces")

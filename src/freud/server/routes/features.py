@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from freud.server import exports, montage, pages, schemas
@@ -12,7 +13,17 @@ from freud.server.images import image_response
 from freud.server.routes.common import IMAGE, WAV, Count, FeatureNumber, Here, Limit, Offset, Search, SiteName, files
 
 router = APIRouter(prefix="/api/sites/{site}/{basis}", tags=["features"])
-Seed = Annotated[int, Query(ge=0, lt=2**31, description="of the random band")]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Which events of a feature: parameters of the routes that list, average and play them."""
+
+    band: schemas.Band = "top"
+    seed: Annotated[int, Query(ge=0, lt=2**31, description="of the random band")] = 0
+
+
+EventsQuery = Annotated[Events, Depends()]
 
 
 @router.get("/features")
@@ -97,14 +108,13 @@ async def events(
     site: SiteName,
     basis: schemas.Basis,
     feature: FeatureNumber,
-    band: schemas.Band = "top",
+    of: EventsQuery,
     n: Count = 10,
-    seed: Seed = 0,
 ) -> schemas.EventPage:
     """Events of a feature by the size of their peak: the largest, the smallest (for neurons the most negative), a
     random choice, or an even choice of one tenth of them."""
     return await here.queries.run(
-        request, pages.events, here.result.site(site, basis), here.library, feature, band=band, n=n, seed=seed
+        request, pages.events, here.result.site(site, basis), here.library, feature, n=n, **vars(of)
     )
 
 
@@ -123,14 +133,13 @@ async def average(
     site: SiteName,
     basis: schemas.Basis,
     feature: FeatureNumber,
-    band: schemas.Band = "top",
+    of: EventsQuery,
     n: Count = 100,
-    seed: Seed = 0,
 ) -> Response:
     """The mean log-mel of the 0.4 s before and after the peaks of a band of events; time 0 is the peak."""
     return image_response(
         await here.sound.run(
-            request, montage.average, here.result.site(site, basis), here.library, feature, band=band, n=n, seed=seed
+            request, montage.average, here.result.site(site, basis), here.library, feature, n=n, **vars(of)
         )
     )
 
@@ -142,15 +151,14 @@ async def play_events(
     site: SiteName,
     basis: schemas.Basis,
     feature: FeatureNumber,
-    band: schemas.Band = "top",
+    of: EventsQuery,
     n: Annotated[int, Query(ge=1, le=50)] = 10,
-    seed: Seed = 0,
     margin: Annotated[float, Query(ge=0, le=2, description="seconds of sound around each event")] = 0.2,
 ) -> Response:
     """The events of a band back to back, as one sound."""
     return await here.sound.run(
         request, montage.montage, here.result.site(site, basis), here.library, feature,
-        band=band, n=n, seed=seed, margin=margin,
+        n=n, margin=margin, **vars(of),
     )  # fmt: skip
 
 

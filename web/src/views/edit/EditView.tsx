@@ -11,6 +11,7 @@ import { extremes } from "../../player/curve";
 import { seconds, type Span } from "../../player/scales";
 import { go, query } from "../../url";
 import { DisplayOptions } from "../../components/DisplayOptions";
+import { labelOf } from "../search/names";
 import { EffectCurve } from "./EffectCurve";
 import { Operations } from "./Operations";
 import { Transcripts } from "./Transcripts";
@@ -43,25 +44,41 @@ export function EditView() {
 function Examples() {
   const { data } = useLoad("examples", (signal) => get("/api/examples", { signal }));
   if (!data?.length) return null;
+  const run = (example: Schemas["Example"]): void => {
+    performance.mark("edit-change");
+    openRequest(example.request);
+  };
+  const sounds = data.filter(({ request }) => request.bundled_sae);
   return (
     <details class="panel" open={!operations.value.length}>
       <summary>Start from an example</summary>
       <ul class="examples">
-        {data.map((example) => (
-          <li key={example.title}>
-            <button
-              type="button"
-              onClick={() => {
-                performance.mark("edit-change");
-                openRequest(example.request);
-              }}
-            >
-              <b>{example.title}</b>
-              <small>{example.description}</small>
-            </button>
-          </li>
-        ))}
+        {data.map(
+          (example) =>
+            !example.request.bundled_sae && (
+              <li key={example.title}>
+                <button type="button" onClick={() => run(example)}>
+                  <b>{example.title}</b>
+                  <small>{example.description}</small>
+                </button>
+              </li>
+            ),
+        )}
       </ul>
+      {sounds.length > 0 && (
+        <>
+          <p class="muted">A sound turned around, with the SAE that comes with FREUD:</p>
+          <ul class="sounds">
+            {sounds.map((example) => (
+              <li key={example.title}>
+                <button type="button" title={example.description} onClick={() => run(example)}>
+                  {example.title}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
     </details>
   );
 }
@@ -150,6 +167,7 @@ function Traces({ clip, result }: { clip: Schemas["Clip"]; result: Schemas["Edit
             <div class="result-head">
               <span class="rank">{i + 1}</span>
               <b>{trace.feature}</b>
+              {trace.name && <span title={trace.name}>{labelOf(trace.name)}</span>}
               <span class="muted">
                 {trace.site} · {trace.basis}
               </span>

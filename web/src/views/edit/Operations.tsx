@@ -46,17 +46,19 @@ export function Operations() {
         />
         substitute the reconstruction
       </label>
-      <label
-        class="check"
-        title={`Latents of the SAE that comes with FREUD for ${status.value!.model}, not of this result`}
-      >
-        <input
-          type="checkbox"
-          checked={query.value.bundled === "1"}
-          onChange={(event) => go({ bundled: event.currentTarget.checked })}
-        />
-        latents of the bundled SAE
-      </label>
+      {status.value!.bundled_site && (
+        <label
+          class="check"
+          title={`Latents of ${status.value!.bundled_site} are those of the SAE that comes with FREUD, not of this result's`}
+        >
+          <input
+            type="checkbox"
+            checked={query.value.bundled === "1"}
+            onChange={(event) => go({ bundled: event.currentTarget.checked })}
+          />
+          latents of the bundled SAE
+        </label>
+      )}
     </section>
   );
 }

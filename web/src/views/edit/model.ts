@@ -63,7 +63,7 @@ export function fresh(feature: number): Operation {
 export function withKind(of: Operation, operation: Kind): Operation {
   const value = { scale: -1, set: 0, add: 1, ablate: 0, clamp: 0 }[operation];
   const clamped = operation === "clamp";
-  const unit = operation === "add" ? "p99" : "raw";
+  const unit = operation === "add" && query.peek().bundled !== "1" ? "p99" : "raw"; // of the bundled SAE none is known
   return { ...of, operation, value, min: clamped ? 0 : null, max: clamped ? 1 : null, unit };
 }
 

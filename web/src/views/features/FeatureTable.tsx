@@ -6,15 +6,32 @@ import { Empty, Failure, Loading } from "../../components/states";
 import { short } from "../../player/scales";
 import { go, href, viewQuery, visit } from "../../url";
 import { follow } from "../../App";
+import { labelOf } from "../search/names";
 import { filters, page, PAGE, tableKey, type Row, type Sort } from "./model";
 
 const HEIGHT = 27; // pixels a row, as in the style sheet
 const SPARE = 12; // rows beyond the screen
 
-const COLUMNS: { key: Sort | null; title: string; cell: (row: Row) => string }[] = [
+const share = (value: number | null): string => (value === null ? "" : value.toFixed(2));
+
+interface Column {
+  key: Sort | null;
+  title: string;
+  note?: string;
+  cell: (row: Row) => string;
+}
+
+const COLUMNS: Column[] = [
   { key: "feature", title: "Feature", cell: (row) => String(row.feature) },
-  { key: "name", title: "Name", cell: (row) => row.name ?? (row.dead ? "dead" : "") },
-  { key: "score", title: "Score", cell: (row) => (row.score === null ? "" : row.score.toFixed(3)) },
+  { key: "name", title: "Name", cell: (row) => (row.name === null ? (row.dead ? "dead" : "") : labelOf(row.name)) },
+  {
+    key: "score",
+    title: "Score",
+    note: "Of the name on held-out clips: F1 corrected for chance, or |Spearman|",
+    cell: (row) => share(row.score),
+  },
+  { key: null, title: "AUC", note: "Of the name on held-out clips", cell: (row) => share(row.auc) },
+  { key: null, title: "Chance", note: "What shuffled labels reach: a control", cell: (row) => share(row.null) },
   { key: "density", title: "Density", cell: (row) => `${short(100 * row.density)} %` },
   { key: "max", title: "Max", cell: (row) => short(row.max) },
   { key: null, title: "Mean", cell: (row) => short(row.mean) },
@@ -95,10 +112,11 @@ export function FeatureTable() {
     <section class="table-section">
       <div class="table" role="table" aria-label="Features" aria-rowcount={count + 1}>
         <div role="row" class="table-row table-head">
-          {COLUMNS.map(({ key: column, title }) => (
+          {COLUMNS.map(({ key: column, title, note }) => (
             <div
               role="columnheader"
               key={title}
+              title={note}
               aria-sort={sort === column ? (ascending ? "ascending" : "descending") : undefined}
             >
               {column ? (
@@ -147,7 +165,7 @@ const TableRow = ({ at, row }: { at: number; row: Row | undefined }) => (
     onClick={(event) => row && !(event.target as Element).matches("a") && visit("search", { feature: row.feature })}
   >
     {COLUMNS.map(({ title, cell }, i) => (
-      <div role="cell" key={title}>
+      <div role="cell" key={title} title={(title === "Name" && row?.name) || undefined}>
         {row &&
           (i === 0 ? (
             <a href={href(viewQuery("search", { feature: row.feature }))} onClick={follow}>

@@ -40,11 +40,10 @@ export const tableKey = computed(() => JSON.stringify([site.value?.site, site.va
 
 export function page(index: number, signal: AbortSignal): Promise<Schemas["FeaturePage"]> {
   const { site: name, basis } = site.peek()!;
-  const { named, query: text, ascending: up, ...rest } = filters.peek();
-  const ascending = up !== (rest.sort === "name" || rest.sort === "feature"); // the server turns these two around
+  const { named, query: text, ...rest } = filters.peek();
   return get("/api/sites/{site}/{basis}/features", {
     path: { site: name, basis },
-    query: { ...rest, ascending, query: text || null, named: named || null, offset: index * PAGE, n: PAGE },
+    query: { ...rest, query: text || null, named: named || null, offset: index * PAGE, n: PAGE },
     signal,
   });
 }

@@ -45,10 +45,11 @@ export function FeatureHead({ feature }: { feature: Schemas["Feature"] }) {
           )}
         </div>
       </div>
-      {evidence.map(({ side, name, label, runners_up, flags }) => (
+      {evidence.map(({ side, name, label, auc, runners_up, flags }) => (
         <p class="evidence" key={side}>
           {label && name}
-          {runners_up.length > 0 && <> Also: {runners_up.join(", ")}.</>}
+          {label && auc !== null && ` · AUC ${auc.toFixed(2)}`}
+          {runners_up.length > 0 && <>. Also: {runners_up.join(", ")}.</>}
           {flags.map((flag) => (
             <span key={flag} class="flag">
               {flag}

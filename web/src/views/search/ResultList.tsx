@@ -166,10 +166,6 @@ interface ResultProps {
 }
 
 function Result({ hit, curve, range, now }: ResultProps) {
-  const emphasis = address("/api/clips/{clip}/emphasis", {
-    path: { clip: hit.clip },
-    query: { site: now.site, basis: now.basis, feature: now.feature! },
-  });
   const heard = Object.entries(hit.tiers).map(([tier, label]) => (tier.startsWith("phone") ? `/${label}/` : label));
   return (
     <li class="result">
@@ -201,7 +197,7 @@ function Result({ hit, curve, range, now }: ResultProps) {
         range={range}
         peak={hit.time}
         selection={hit.event}
-        emphasis={now.emphasis ? emphasis : null}
+        emphasis={now.emphasis ? featurePath(now) : null}
         labels={{ site: now.site, basis: now.basis, feature: [now.feature!] }}
       />
     </li>
