@@ -95,9 +95,10 @@ def saelens(sample: Tensor, d_sae: int, k: int, steps: int, *, lr: float | None 
     frames, d_in = sample.shape
     torch.manual_seed(0)
     sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=d_in, d_sae=d_sae, k=k))
+    schedule = {"lr_scheduler_name": "cosineannealing", "lr_warm_up_steps": steps // 20} if lr else {}
     rate = lr or 3e-4  # its default
     config = SAETrainerConfig(
-        total_training_samples=frames * steps, train_batch_size_samples=frames, lr=rate, lr_end=rate / 10
+        total_training_samples=frames * steps, train_batch_size_samples=frames, lr=rate, lr_end=rate / 10, **schedule
     )
 
     def nothing() -> Iterator[Tensor]:
