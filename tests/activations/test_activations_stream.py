@@ -182,6 +182,7 @@ class Numbers:
     clips: Sequence[str] = ("a",)
     origin: dict[str, Any] = {"site": "numbers"}  # noqa: RUF012
     fingerprint = ""
+    corpus = ""
     problems: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, *sizes: int) -> None:

@@ -120,7 +120,11 @@ def test_collect_train_and_index(run: Freud, speech: Path, tmp_path: Path):
     assert facts["parameters"]["k"] == 3
     assert (facts["parameters"]["options"]["seed"], facts["parameters"]["options"]["batch_size"]) == (7, 32)
     assert 0 < facts["results"]["validation"]["l0"] <= 3
-    assert f"{sae}  topk" in run(*train)
+    header, first, second = run(*train).splitlines()
+    assert header.split()[:4] == ["sae", "architecture", "steps", "clips"]
+    assert [line.split()[:4] for line in (first, second)] == [
+        [str(sae), "topk", "5", p] for p in ("train", "validation")
+    ]
 
     arguments = ("index", acts, "--site", RESIDUAL, "--out", found, "--sae", sae)
     facts = run.json(*arguments)

@@ -53,8 +53,8 @@ def test_a_recipe_from_a_store(
 ) -> None:
     arguments = [store.path, "--recipe", recipe, "--out", tmp_path / "saes", "--steps", "4"]
     lines = run(capsys, *arguments).splitlines()
-    assert [line.split()[1:3] for line in lines[1:]] == [
-        [name, part] for name in ("batchtopk", "topk", "jumprelu") for part in ("train", "validation")
+    assert [line.split()[1:4] for line in lines[1:]] == [
+        [name, "4", part] for name in ("batchtopk", "topk", "jumprelu") for part in ("train", "validation")
     ]
     told: dict[str, Any] = json.loads(run(capsys, *arguments, "--json"))
     assert [Path(each["path"]).name for each in told["runs"]] == ["batchtopk", "topk", "jumprelu"]

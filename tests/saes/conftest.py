@@ -15,6 +15,7 @@ class TensorFrames:
     """A `FrameSource` of the rows of x [frames, d_in], cut into clips of equal length, in two pools."""
 
     fingerprint = "0123456789abcdef"
+    corpus = "fedcba9876543210"
 
     def __init__(self, x: Tensor, clips: int = 20, only: Sequence[str] | None = None) -> None:
         self.x = x

@@ -185,6 +185,7 @@ def test_a_stored_site_and_the_model_itself_train(
         sae = train(source, architecture, tmp_path / name, options=options, progress=False)
         assert sae.metadata["site"] == "encoder.blocks.2"
         assert sae.metadata["model_fingerprint"] == nano.fingerprint
+        assert sae.metadata["training"]["corpus"] == few.fingerprint
         sae.check_site(store["encoder.blocks.2"].origin, 192)
         results[name] = results_of(tmp_path / name)
     assert results["stored"]["clips"] == results["model"]["clips"] == {"train": 7, "validation": 1}

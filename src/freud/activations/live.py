@@ -78,7 +78,7 @@ class ModelFrames:
             "random_weights": model.random_weights,
             "site": self.site.name,
         }
-        self.fingerprint = corpus.fingerprint
+        self.fingerprint = self.corpus = corpus.fingerprint
         self.clips = shared.clips
         self.frames = shared.frames
         self.problems = shared.problems

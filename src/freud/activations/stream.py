@@ -28,7 +28,7 @@ class FrameSource(Protocol):
     Attributes:
         width: length of a frame. frames: how many there are (from a model: by the length each file claims).
         clips: ids of the clips they are of.
-        origin: model, its fingerprint, and site. fingerprint: of the data they come from.
+        origin: model, its fingerprint, and site. fingerprint: of the data they come from. corpus: of its corpus.
         problems: clips that could not be read so far, by name, with the reason.
     """
 
@@ -37,6 +37,7 @@ class FrameSource(Protocol):
     clips: list[str]
     origin: dict[str, Any]
     fingerprint: str
+    corpus: str
     problems: dict[str, str]
 
     def only(self, clips: Sequence[str]) -> FrameSource:
@@ -84,6 +85,7 @@ class StoredFrames:
         self.width = activations.width
         self.origin = activations.origin
         self.fingerprint: str = activations.store.manifest["fingerprint"]
+        self.corpus: str = activations.store.manifest["corpus"]["fingerprint"]
         self.problems: dict[str, str] = {}  # such clips are not in the store
         pieces = activations.store.pieces
         ids = activations.store.clip_ids

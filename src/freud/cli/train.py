@@ -72,7 +72,7 @@ def main(
     for folder, run, manifest in zip(folders, plan.runs, manifests, strict=True):
         results = manifest["results"]
         rows += [
-            [str(folder), run.architecture.name, part, *(results[part][key] for key in COLUMNS)]
+            [str(folder), run.architecture.name, results["steps"], part, *(results[part][key] for key in COLUMNS)]
             for part in ("train", "validation")
             if results[part]
         ]
@@ -80,7 +80,7 @@ def main(
             print(f"{folder}: {results['bad_batches']} of {results['steps']} batches skipped as not finite")
     problems = manifests[0]["results"]["problems"]
     say_problems([{"path": problem["clip"], "reason": problem["reason"]} for problem in problems])
-    print_table(["sae", "architecture", "clips", *COLUMNS], rows)
+    print_table(["sae", "architecture", "steps", "clips", *COLUMNS], rows)
 
 
 def _plan(recipe: Path | None, site: str | None, architecture: Kind | None, training: Training) -> Recipe:

@@ -382,7 +382,10 @@ def _finish(jobs: list[_Job], device: torch.device) -> None:
         assert job.trainer is not None
         sae.metadata = {
             **source.origin,
-            "training": {name: job.parameters[name] for name in ("architecture", "options", "data")},
+            "training": {
+                **{name: job.parameters[name] for name in ("architecture", "options", "data")},
+                "corpus": source.corpus,
+            },
         }
         results = {
             "clips": {"train": len(source.clips), "validation": len(held_out.clips) if held_out else 0},
