@@ -167,7 +167,7 @@ def test_bfloat16_learns_the_same(sparse_data: Tensor, tensor_frames: Any, tmp_p
     """Inputs are centered before they are rounded: a mean of 30 does not swallow differences of 1."""
     fvu = {}
     for precision in ("float32", "bfloat16"):
-        options = replace(QUICK, steps=100, precision=precision)
+        options = replace(QUICK, steps=200, lr=3e-3, precision=precision)
         sae = train(tensor_frames(sparse_data + mean), SMALL, tmp_path / precision, options=options, progress=False)
         assert all(weight.dtype == torch.float32 for weight in sae.parameters())
         fvu[precision] = results_of(tmp_path / precision)["validation"]["fvu"]

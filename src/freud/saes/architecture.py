@@ -84,8 +84,8 @@ class Loss:
 class Training(nn.Module, ABC):
     """Weights in training, of inputs scaled as the settings say; `finish` undoes that.
 
-    The decoder starts as random unit rows and the encoder as its transpose; `b_dec` starts at the geometric median of
-    the sample.
+    The decoder starts as random unit rows and the encoder as its transpose (in `auxk.py` half of it); `b_dec` starts at
+    the geometric median of the sample.
 
     Attributes:
         W_enc: [d_in, d_sae]. W_dec: [d_sae, d_in]. b_dec: [d_in].

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from freud.saes import kernels, parallel
 from freud.saes.architecture import Architecture, Loss, Training, center, require
 
+ENCODER = 0.5  # norm of its rows at the start: in short trainings FVU is 7 % lower than with 1; with 0.2 latents die
 SPARSE = 4  # dead latents for each one chosen, from which on sparse products are faster than dense ones
 
 
@@ -53,6 +54,7 @@ class AuxKTraining(Training):
         self.aux_k = settings.aux_k if settings.aux_k is not None else max(1, sample.shape[1] // 2)
         self.aux_coefficient = settings.aux_coefficient
         self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
+        self.W_enc.data.mul_(ENCODER)
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)

@@ -58,7 +58,7 @@ def topk(
             values, latents = _largest(x.detach(), rows, bias, k, exact)
         else:
             values, latents = _largest(x.detach(), rows.index_select(0, among), bias.index_select(0, among), k, exact)
-            latents = among[latents]
+            latents = among.int().index_select(0, latents.flatten()).view_as(latents)
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
 

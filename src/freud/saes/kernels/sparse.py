@@ -67,7 +67,7 @@ class Pattern:
     def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
         """Entries sorted by latent: places [active], frames [active], where each latent starts [d_sae + 1]."""
         if self.latents.device.type == "cpu":  # counted into place, which is faster than sorting
-            from scipy.sparse import csr_array  # takes as long to import as half of this package
+            from scipy.sparse import csr_array  # 0.2 s that those who only load an SAE need not wait for
 
             places = np.arange(len(self.latents), dtype=np.int32)
             rows = csr_array((places, self.latents.numpy(), self.offsets.numpy()), shape=(len(self), self.d_sae))
