@@ -81,6 +81,21 @@ def pursuit(x: np.ndarray, y: np.ndarray, most: int) -> np.ndarray:
     return chosen
 
 
+def best_feature(x: np.ndarray, label: np.ndarray) -> tuple[int, float, float]:
+    """The feature with the largest F1 at its best threshold, that threshold, and the F1.
+
+    Args:
+        x: [rows, features].
+        label: [rows] bool.
+    """
+    order = np.argsort(-x, axis=0)
+    sorted_x = np.take_along_axis(x, order, 0)
+    last = np.append(sorted_x[:-1] > sorted_x[1:], np.ones((1, x.shape[1]), bool), 0)  # of rows that tie
+    scores = 2 * label[order].cumsum(0) / (np.arange(1, len(x) + 1)[:, None] + label.sum()) * last
+    rank, feature = np.unravel_index(scores.argmax(), scores.shape)
+    return int(feature), float(sorted_x[rank, feature]), float(scores[rank, feature])
+
+
 def strongest(
     x: tuple[np.ndarray, np.ndarray], phone: tuple[np.ndarray, np.ndarray], dense: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, float]:

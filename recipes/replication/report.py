@@ -38,8 +38,8 @@ def main() -> None:
         f"{' and '.join(CORPORA['speech'])}, with automatically aligned phones (two aligners; on LibriSpeech, 83 % of "
         f"frames agree with another). SAEs: TopK, {ARCHITECTURE.d_sae} latents, {ARCHITECTURE.k} active, "
         f"{OPTIONS.steps} steps on {60 * clips['training'].hours:.0f} minutes of 60 other speakers "
-        f"({', '.join(SAE_SITES['speech'])}): small ones, on little data. All of it is little data: intervals and the "
-        "worst speaker say how little.",
+        f"({', '.join(SAE_SITES['speech'])}): small ones. All of it is little data: see the worst speaker of each "
+        "phone.",
     )
     summary = len(report.parts)
     rows = phones.measure(work, speech, [*RESIDUAL, *NEURONS])

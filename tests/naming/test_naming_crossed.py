@@ -85,7 +85,7 @@ def test_who_is_left_out_has_no_say(known: crossed.Frames, values: torch.Tensor)
 
 
 def test_scores_of_the_speaker_left_out(known: crossed.Frames, values: torch.Tensor) -> None:
-    score, label = values[:, 1].numpy() * -1, known.label[:, 1]
+    score, label = -values[:, 1].numpy().round(1), known.label[:, 1]
     found = crossed.scored(known, score, label, 3)
     held = known.speaker == 3
     assert found["auc"] == pytest.approx(roc_auc_score(label[held], score[held]))
@@ -109,17 +109,25 @@ def test_groups_and_probe_use_more_than_one_feature(known: crossed.Frames) -> No
     assert groups.pursuit(x, known.label.astype(float), 3).shape == (3, 3)
 
 
+@given(arrays(np.float32, (12, 4), elements=st.sampled_from([0.0, 0.25, 1.0, 3.0])), st.integers(1, 4095))
+@settings(deadline=None, max_examples=20)
+def test_the_best_feature_has_the_best_f1_of_all_features_and_thresholds(x: np.ndarray, bits: int) -> None:
+    label = np.array([bits >> i & 1 for i in range(12)], bool)
+    feature, threshold, score = groups.best_feature(x, label)
+    assert score == pytest.approx(f1_score(label, x[:, feature] >= threshold))
+    assert score == pytest.approx(max(f1_score(label, x[:, f] >= level) for f in range(4) for level in np.unique(x)))
+
+
 @pytest.mark.shared
-def test_neurons_of_a_real_encoder_know_phones_of_speakers_they_were_not_chosen_on(
-    shared: Path, tmp_path: Path
-) -> None:
+def test_neurons_of_a_real_encoder_know_phones_of_other_speakers(shared: Path, tmp_path: Path) -> None:
     """Two utterances of each of six speakers; the whole table is on the replication page."""
     from prepare import corpus
 
     every = corpus(tmp_path, shared / "data" / "real-audio", "speech")
     speakers = every.table["speaker"].to_pylist()
     keep = [speakers[:i].count(speaker) < 2 for i, speaker in enumerate(speakers)]
-    few = Corpus(None, every.root, every.manifest, every.table.filter(keep), lambda: every.segment_table)
+    manifest = {"fingerprint": "few", "parameters": {"layout": "csv"}, "problems": []}
+    few = Corpus(None, every.root, manifest, every.table.filter(keep), lambda: every.segment_table)
     site = "encoder.blocks.3.mlp.1"
     store = freud.collect(str(shared / "models" / "whisper-base-encoder"), few, [site], tmp_path / "a", progress=False)
     rows = crossed.search(crossed.frames(store, few), crossed.values(store, site)[:, ::4], "+-")
