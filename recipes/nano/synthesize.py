@@ -54,7 +54,7 @@ def shard(index: int) -> tuple[np.ndarray, list[dict]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
-    parser.add_argument("--shards", type=int, default=81)
+    parser.add_argument("--shards", type=int, default=41)
     args = parser.parse_args()
     folder = args.work / "speech"
     folder.mkdir(parents=True, exist_ok=True)
