@@ -16,8 +16,9 @@ from served import RESIDUAL, Running, wav_bytes
 from starlette.types import ASGIApp
 
 import freud.models
+from freud.errors import FreudError
 from freud.models import AudioModel
-from freud.server import Options, create_app
+from freud.server import Options, create_app, running
 from freud.server.problems import add_handlers
 from freud.server.work import Pool, Stopped, check
 
@@ -241,3 +242,11 @@ def test_many_requests_at_once(served: Running):
         for thread in threads:
             thread.join()
     assert answers == [200] * 250
+
+
+def test_two_servers_that_start_at_once_get_ports_of_their_own():
+    first, second = running._listen("127.0.0.1", None), running._listen("127.0.0.1", None)
+    with first, second:
+        assert first.getsockname()[1] != second.getsockname()[1]
+        with pytest.raises(FreudError, match="cannot listen there"):
+            running._listen("127.0.0.1", first.getsockname()[1])

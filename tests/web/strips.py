@@ -13,8 +13,9 @@ PICTURE = 112
 
 def strip(page: Page, at: int = 0) -> Locator:
     """A strip of the page, once its spectrogram is drawn."""
-    found = page.locator("canvas.strip").nth(at)
-    found.scroll_into_view_if_needed()
+    place = page.locator(".player").nth(at)
+    place.scroll_into_view_if_needed()  # it is made when it comes near the screen
+    found = place.locator("canvas.strip")
     page.wait_for_function("canvas => canvas.dataset.drawn", arg=found.element_handle())
     page.wait_for_timeout(50)  # a frame or two
     return found

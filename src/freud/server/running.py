@@ -62,7 +62,7 @@ def serve(
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
-    """A socket bound to the port, or to the first free one of twenty."""
+    """A socket that listens at the port, or at the first free one of twenty."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     reason = ""
     wanted = [port] if port is not None else list(range(PORT, PORT + 20))
@@ -73,6 +73,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host.strip("[]"), number))
+            listening.listen()  # only then is the port refused to another server that starts at the same time
             return listening
         except OSError as error:
             listening.close()

@@ -84,7 +84,6 @@ class Serving:
                 site.table()
                 pages.hits(site, self.library, 0, traces=True)
         self.model.load()
-        gc.collect()
         gc.freeze()  # or every full collection walks the libraries' objects again, while all threads wait: 0.2 s
         with contextlib.suppress(FreudError):
             _ = self.sounds

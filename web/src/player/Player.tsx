@@ -148,7 +148,7 @@ function Strip(props: PlayerProps) {
     const context = target.getContext("2d")!;
 
     function paint(): void {
-      if (!width.current) return; // not laid out yet
+      if (!canvas.current || !width.current) return; // a size may be told after the strip is gone
       const colors = palette.peek();
       const view = state.view.peek();
       const close = detail.peek();
