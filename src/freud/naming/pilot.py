@@ -89,13 +89,12 @@ def look(source: Source, examples: ExampleBank, most_lag: int) -> Pairs:
 
 def _moved(block: Block, values: np.ndarray, lags: np.ndarray, tried: np.ndarray) -> np.ndarray:
     """Values of labels [frames, labels] at every lag that is tried: [frames, tried pairs of lag and label] float32."""
-    found = []
-    for lag, labels in zip(lags, tried, strict=True):
+    found = np.zeros((len(values), int(tried.sum())), np.float32)
+    ends = tried.sum(1).cumsum()
+    for lag, labels, end in zip(lags, tried, ends, strict=True):
         at, later = block.pieces.shifted(int(lag))
-        moved = np.zeros((len(values), labels.sum()), np.float32)
-        moved[later] = values[at][:, labels]
-        found.append(moved)
-    return np.concatenate(found, axis=1)
+        found[later, end - labels.sum() : end] = values[at][:, labels]
+    return found
 
 
 def _spread(values: np.ndarray, tried: np.ndarray) -> np.ndarray:
