@@ -77,13 +77,13 @@ class AuxKTraining(Training):
         dead = (self.since_fired > self.dead_after).nonzero()[:, 0]
         if not len(dead):
             return error.new_zeros(())
-        count = min(self.aux_k, len(dead))
+        W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
+        b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
         if len(dead) >= SPARSE * count:
-            values, pattern = kernels.topk(centered, self.W_enc, b_enc, count, among=dead)
-            predicted = kernels.decode(values.relu(), pattern, self.W_dec)
+            values, pattern = kernels.topk(centered, W_enc, b_enc, count)
+            predicted = kernels.decode(values.relu(), pattern, W_dec)
         else:
-            W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
-            pre = centered @ W_enc + b_enc[dead]
+            pre = centered @ W_enc + b_enc
             values, chosen = pre.topk(count, dim=1, sorted=False)
             predicted = torch.zeros_like(pre).scatter(1, chosen, values.relu()).float() @ W_dec
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)

@@ -32,33 +32,21 @@ BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
 U = 2.0**-9  # relative error of rounding to bfloat16
 
 
-def topk(
-    x: Tensor,
-    W_enc: Tensor,  # noqa: N803
-    b_enc: Tensor,
-    k: int,
-    among: Tensor | None = None,
-) -> tuple[Tensor, Pattern]:
+def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Pattern]:  # noqa: N803
     """The k largest of x W_enc + b_enc on each frame, in no particular order; differentiable in all three.
 
     Args:
         x: [frames, d_in]; centered already, if it is to be.
         W_enc: [d_in, d_sae]; best kept in memory as [d_sae, d_in].
         b_enc: [d_sae].
-        k: at most the number of latents to choose from.
-        among: the latents to choose from, [some] int64; all of them if None.
+        k: at most d_sae.
 
     Returns:
         Scores [frames * k] and where they are.
     """
     exact = not torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and not _has_bfloat16())
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        rows, bias = by_latent(W_enc.detach()), b_enc.detach()
-        if among is None:
-            values, latents = _largest(x.detach(), rows, bias, k, exact)
-        else:
-            values, latents = _largest(x.detach(), rows.index_select(0, among), bias.index_select(0, among), k, exact)
-            latents = among.int().index_select(0, latents.flatten()).view_as(latents)
+        values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
 
@@ -79,9 +67,12 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
 
 
 def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
-    """All scores at once, in bfloat16 unless `exact`, and torch's topk."""
+    """All scores of a frame at once, in bfloat16 unless `exact`, and torch's topk."""
     dtype = x.dtype if exact else torch.bfloat16
-    return F.linear(x.to(dtype), rows.to(dtype), b_enc.to(dtype)).topk(k, dim=1, sorted=False)
+    rows, b_enc = rows.to(dtype), b_enc.to(dtype)
+    blocks = x.to(dtype).split(len(x) if x.is_cuda else max(1, BLOCK // 4 // len(rows)))
+    found = [F.linear(block, rows, b_enc).topk(k, dim=1, sorted=False) for block in blocks]
+    return torch.cat([values for values, _ in found]), torch.cat([latents for _, latents in found])
 
 
 def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
