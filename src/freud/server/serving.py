@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from starlette.requests import ClientDisconnect, Request
 
 from freud.errors import FreudError
@@ -72,7 +73,10 @@ class Serving:
         self.queries = Pool("search", workers=threads, waiting=256, seconds=options.query_seconds)
         self.sound = Pool("audio", workers=threads, waiting=256, seconds=options.query_seconds)
         self.decoding = Pool("uploads", workers=1, waiting=8, seconds=options.query_seconds + 30)
-        self.model_work = Pool("model", workers=1, waiting=options.model_waiting, seconds=options.model_seconds)
+        self.model_work = Pool(
+            "model", workers=1, waiting=options.model_waiting, seconds=options.model_seconds,
+            cores=torch.get_num_threads(),
+        )  # fmt: skip
 
     def start(self) -> None:
         """Get ready in the background: check the files that a first search needs, then load the model."""

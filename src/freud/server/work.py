@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import torch
 from starlette.requests import Request
 
 from freud.server.problems import Problem
@@ -36,14 +37,19 @@ def check() -> None:
 
 
 class Pool:
-    """Threads that work on requests, with at most `waiting` requests in line and `seconds` for each."""
+    """Threads that work on requests, with at most `waiting` requests in line and `seconds` for each.
 
-    def __init__(self, name: str, *, workers: int, waiting: int, seconds: float) -> None:
+    Each computes on `cores` cores: small requests are hardly faster on more, and what runs beside them is slower.
+    """
+
+    def __init__(self, name: str, *, workers: int, waiting: int, seconds: float, cores: int = 1) -> None:
         self.name, self.waiting, self.seconds = name, waiting, seconds
         self.workers = workers
         self.unfinished = 0  # in line or running; touched on the event loop only
         self.stopping = 0  # of those, told to stop
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"freud-{name}")
+        self._threads = ThreadPoolExecutor(
+            workers, thread_name_prefix=f"freud-{name}", initializer=torch.set_num_threads, initargs=(cores,)
+        )
 
     async def run(self, request: Request, function: Callable[..., T], *args: Any, **options: Any) -> T:
         """The result of `function(*args, **options)`, computed in a thread of this pool.

@@ -10,7 +10,7 @@ import { clipOf, detailFor, pictureOf } from "./clips";
 import { colorTable } from "./colormaps";
 import { draw, layout, type Layout, type Strip as StripPicture } from "./draw";
 import { extremes, labelsAt, valueAt, type Curve, type Tier } from "./curve";
-import { paintSpectrogram, type Spectrogram } from "./layers";
+import { isPainted, paintSpectrogram, type Spectrogram } from "./layers";
 import { palette } from "./palette";
 import { listen } from "./pointer";
 import { activeKey, register } from "./registry";
@@ -34,7 +34,7 @@ export interface PlayerProps {
   labels?: { site: string; basis: "neurons" | "latents"; feature: number[] }; // what downloads of labels contain
 }
 
-const NEAR = 900; // pixels from the screen
+const NEAR = 1500; // pixels from the screen
 const CONTROLS = 32;
 
 /** The height of a strip; until a clip's tiers are known, those of its corpus stand for them, so that nothing jumps. */
@@ -155,9 +155,14 @@ function Strip(props: PlayerProps) {
       const covers =
         close && close.start <= view.start && close.start + close.columns / close.columnsPerSecond >= view.end;
       const shown = covers ? close : spectrogram.peek();
+      const table = colorTable(colorMap.peek(), colors.dark);
+      if (shown && !isPainted(shown, table)) {
+        paintSpectrogram(shown, table);
+        return inTurn(paint); // the rest in the next turn
+      }
       const strip: StripPicture = {
         duration,
-        spectrogram: shown && { ...shown, picture: paintSpectrogram(shown, colorTable(colorMap.peek(), colors.dark)) },
+        spectrogram: shown && { ...shown, picture: paintSpectrogram(shown, table) },
         curve, before, low, high,
         tiers: tiers.peek() ?? EMPTY,
         view,

@@ -21,9 +21,15 @@ export const clipOf: (id: string) => Promise<Schemas["Clip"]> = remembered(300, 
   get("/api/clips/{clip}", { path: { clip: id } }),
 );
 
-const picture = remembered(100, async (url): Promise<Spectrogram> =>
-  readPicture(await (await request(url)).arrayBuffer()),
-);
+let last: Promise<unknown> = Promise.resolve();
+
+/** One after the other: together they would take the processor from what is drawn meanwhile. */
+const picture = remembered(100, (url): Promise<Spectrogram> => {
+  const load = async (): Promise<Spectrogram> => readPicture(await (await request(url)).arrayBuffer());
+  const found = last.then(load);
+  last = found.catch(() => undefined);
+  return found;
+});
 
 /** The spectrogram of a clip, coarser than the model's where the clip is long; of a span in all its detail. */
 export function pictureOf(clip: string, wideBand: boolean, span?: Span): Promise<Spectrogram> {

@@ -21,6 +21,9 @@ const canvas = (width: number, height: number): [OffscreenCanvas, OffscreenCanva
 
 const painted = new WeakMap<Spectrogram, { table: Uint8ClampedArray; picture: OffscreenCanvas }>();
 
+/** Whether `paintSpectrogram` has it ready. */
+export const isPainted = (of: Spectrogram, table: Uint8ClampedArray): boolean => painted.get(of)?.table === table;
+
 export function paintSpectrogram(of: Spectrogram, table: Uint8ClampedArray): OffscreenCanvas {
   const kept = painted.get(of);
   if (kept?.table === table) return kept.picture;
