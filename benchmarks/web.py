@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -133,23 +134,35 @@ def long_clips(folder: Path) -> Path:
     return out
 
 
-def scrolling(browser: Browser, address: str) -> dict[str, float]:
-    """Scrolling past twenty long clips at 1,200 pixels a second: frames, late frames, nodes."""
+SCROLL = """() => new Promise(done => {
+    const times = [], most = document.documentElement.scrollHeight - innerHeight, start = performance.now();
+    const step = now => { times.push(now); const y = (now - start) * 1.2;
+        scrollTo(0, y); y < most ? requestAnimationFrame(step) : done(times); };
+    requestAnimationFrame(step); })"""
+
+
+def scrolling(browser: Browser, address: str) -> dict[str, Any]:
+    """Scrolling past twenty long clips at 1,200 pixels a second: frames and late frames, first from the moment the
+    results are there, while the page still loads and strips are made and drawn, then past the drawn ones; nodes.
+    """
     page = browser.new_page(base_url=address, viewport={"width": 1280, "height": 800})
     page.goto(f"/?site={DEMO_SITES[0]}&basis=neurons&feature=30&n=20")
     page.wait_for_function("() => document.querySelectorAll('.result').length === 20")
-    times = page.evaluate("""() => new Promise(done => {
-        const times = [], most = document.documentElement.scrollHeight - innerHeight, start = performance.now();
-        const step = now => { times.push(now); const y = (now - start) * 1.2;
-            scrollTo(0, y); y < most ? requestAnimationFrame(step) : done(times); };
-        requestAnimationFrame(step); })""")
+    found: dict[str, Any] = {"while_they_are_drawn": frames(page.evaluate(SCROLL))}
     drawn = "() => [...document.querySelectorAll('.result')].every(r => r.querySelector('canvas.strip')?.dataset.drawn)"
     page.wait_for_function(drawn, timeout=20_000)
     nodes = page.evaluate("[...document.querySelectorAll('.result')].map(r => r.querySelectorAll('*').length + 1)")
-    gaps = np.diff(times)
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(500)
+    found["once_drawn"] = frames(page.evaluate(SCROLL))
     page.close()
+    return {"nodes_a_strip": max(nodes), **found}
+
+
+def frames(times: list[float]) -> dict[str, float]:
+    """How many frames there were, and how many came late."""
+    gaps = np.diff(times)
     return {
-        "nodes_a_strip": max(nodes),
         "frames": len(gaps),
         "late": int((gaps > LATE).sum()),
         "longest_ms": round(float(gaps.max()), 1),

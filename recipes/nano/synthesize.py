@@ -18,7 +18,10 @@ from speech import speak_randomly
 from text import sentences
 
 UTTERANCES = 1000
-EVERYDAY, MIXED = 23, 41  # where shards of mostly everyday words end, and those where half are: the rest is for spelling
+EVERYDAY, MIXED = (
+    23,
+    41,
+)  # where shards of mostly everyday words end, and those where half are: the rest is for spelling
 LONGEST = 15.0  # seconds
 
 

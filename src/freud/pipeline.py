@@ -165,7 +165,7 @@ def demo_folder() -> Path:
 
 
 def demo(out: Path | str, *, progress: bool = True) -> Discovery:
-    """`discover` on the bundled clips with the bundled model, and `name`; a short training, as it is only to look at."""
+    """`discover` on the bundled clips with the bundled model, and `name`; the training is short."""
     result = discover(demo_folder(), "nano", DEMO_SITES, out, options=Options(steps=200), progress=progress)
     name(out, progress=progress)
     return result

@@ -31,6 +31,7 @@ export interface PlayerProps {
   selection?: Span | null; // to begin with
   onSelect?: (span: Span | null) => void;
   onCursor?: (time: number) => void;
+  atOnce?: boolean; // it is known to be on the screen
   labels?: { site: string; basis: "neurons" | "latents"; feature: number[] }; // what downloads of labels contain
 }
 
@@ -45,8 +46,9 @@ function heightOf({ clip, compact = false }: PlayerProps, tiers: Tier[] | null, 
 
 export function Player(props: PlayerProps) {
   const box = useRef<HTMLDivElement>(null);
-  const near = useSignal(false);
+  const near = useSignal(props.atOnce ?? false);
   useEffect(() => {
+    if (near.peek()) return;
     const come = (): void => void (near.value = true);
     const observer = new IntersectionObserver(
       ([entry]) => {
@@ -104,11 +106,12 @@ function Strip(props: PlayerProps) {
   );
 
   useEffect(() => {
+    const gone = new AbortController();
     const failed = (error: unknown): void => void (problem.value = String((error as Error).message));
     clipOf(clip).then((found) => (tiers.value = found.tiers), failed);
     const whole = effect(() => {
       detail.value = null;
-      pictureOf(clip, wideBand.value).then((found) => (spectrogram.value = found), failed);
+      pictureOf(clip, wideBand.value, gone.signal).then((found) => (spectrogram.value = found), failed);
     });
     let timer = 0;
     const part = effect(() => {
@@ -116,10 +119,11 @@ function Strip(props: PlayerProps) {
       const span = spectrogram.value && detailFor(spectrogram.value, state.view.value, duration);
       if (!span) return;
       const load = (): void =>
-        void pictureOf(clip, wideBand.peek(), span).then((found) => (detail.value = found), failed);
+        void pictureOf(clip, wideBand.peek(), gone.signal, span).then((found) => (detail.value = found), failed);
       timer = setTimeout(load, 120);
     });
     return () => {
+      gone.abort();
       whole();
       part();
       clearTimeout(timer);

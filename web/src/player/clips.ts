@@ -4,10 +4,13 @@ import { readPicture } from "./picture";
 import type { Spectrogram } from "./layers";
 import type { Span, View } from "./scales";
 
-function remembered<T>(most: number, load: (key: string) => Promise<T>): (key: string) => Promise<T> {
+function remembered<T>(
+  most: number,
+  load: (key: string, forget: () => void) => Promise<T>,
+): (key: string) => Promise<T> {
   const kept = new Map<string, Promise<T>>();
   return (key) => {
-    const found = kept.get(key) ?? load(key);
+    const found = kept.get(key) ?? load(key, () => kept.delete(key));
     found.catch(() => kept.delete(key));
     kept.delete(key);
     kept.set(key, found); // the youngest last
@@ -22,21 +25,35 @@ export const clipOf: (id: string) => Promise<Schemas["Clip"]> = remembered(300, 
 );
 
 let last: Promise<unknown> = Promise.resolve();
+const wanted = new Map<string, number>(); // pictures, and how many wait for them or show them
 
 /** One after the other: together they would take the processor from what is drawn meanwhile. */
-const picture = remembered(100, (url): Promise<Spectrogram> => {
-  const load = async (): Promise<Spectrogram> => readPicture(await (await request(url)).arrayBuffer());
+const picture = remembered(100, (url, forget): Promise<Spectrogram> => {
+  const load = async (): Promise<Spectrogram> => {
+    if (!wanted.has(url)) {
+      forget(); // whoever asks from now on asks anew
+      throw new Error("nobody waits for this picture any more");
+    }
+    return readPicture(await (await request(url)).arrayBuffer());
+  };
   const found = last.then(load);
   last = found.catch(() => undefined);
   return found;
 });
 
-/** The spectrogram of a clip, coarser than the model's where the clip is long; of a span in all its detail. */
-export function pictureOf(clip: string, wideBand: boolean, span?: Span): Promise<Spectrogram> {
+/** The spectrogram of a clip, coarser than the model's where the clip is long; of a span in all its detail.
+ * When `gone` is aborted before its turn has come it is not fetched, unless somebody else wants it. */
+export function pictureOf(clip: string, wideBand: boolean, gone: AbortSignal, span?: Span): Promise<Spectrogram> {
   const options = { path: { clip }, query: { ...span } };
-  return picture(
-    wideBand ? address("/api/clips/{clip}/spectrogram", options) : address("/api/clips/{clip}/mel", options),
-  );
+  const url = wideBand ? address("/api/clips/{clip}/spectrogram", options) : address("/api/clips/{clip}/mel", options);
+  const count = (by: number): void => {
+    const now = (wanted.get(url) ?? 0) + by;
+    if (now) wanted.set(url, now);
+    else wanted.delete(url);
+  };
+  count(1);
+  gone.addEventListener("abort", () => count(-1), { once: true });
+  return picture(url);
 }
 
 const FINEST = 100; // columns a second: what a log-mel has

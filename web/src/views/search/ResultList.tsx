@@ -146,6 +146,8 @@ function useCurves(now: Search, { found }: Results): (Curve | null)[] {
   );
 }
 
+const FIRST = 3; // results that are on the screen
+
 function Strips({ now, data }: { now: Search; data: Results }) {
   const curves = useCurves(now, data);
   const shared = useMemo(() => {
@@ -154,7 +156,7 @@ function Strips({ now, data }: { now: Search; data: Results }) {
   }, [curves]);
   const range = perClipScale.value ? null : shared;
   return data.found.map((hit, i) => (
-    <Result key={`${hit.clip} ${hit.time}`} hit={hit} curve={curves[i]!} range={range} now={now} />
+    <Result key={`${hit.clip} ${hit.time}`} hit={hit} curve={curves[i]!} range={range} now={now} first={i < FIRST} />
   ));
 }
 
@@ -163,9 +165,10 @@ interface ResultProps {
   curve: Curve | null;
   range: { low: number; high: number } | null;
   now: Search;
+  first: boolean;
 }
 
-function Result({ hit, curve, range, now }: ResultProps) {
+function Result({ hit, curve, range, now, first }: ResultProps) {
   const heard = Object.entries(hit.tiers).map(([tier, label]) => (tier.startsWith("phone") ? `/${label}/` : label));
   return (
     <li class="result">
@@ -198,6 +201,7 @@ function Result({ hit, curve, range, now }: ResultProps) {
         peak={hit.time}
         selection={hit.event}
         emphasis={now.emphasis ? featurePath(now) : null}
+        atOnce={first}
         labels={{ site: now.site, basis: now.basis, feature: [now.feature!] }}
       />
     </li>
