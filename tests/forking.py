@@ -16,6 +16,7 @@ import signal
 import sys
 from typing import NoReturn
 
+import scipy.sparse  # noqa: F401  the first step of a training would load it
 import torch
 
 import freud

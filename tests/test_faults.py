@@ -132,6 +132,8 @@ def test_killed_twenty_times_it_goes_on_to_the_same_result(forks: Forks, stage: 
         if status == -signal.SIGKILL:
             kills += 1
             resumed += found_something
+            if not list(out.glob(leaves)):  # too early, maybe as the machine has become slower
+                longest *= 1.05
             continue
         assert (status, said) == (0, "")
         assert data(out) == whole

@@ -67,7 +67,9 @@ export function Jump() {
         }}
         onKeyDown={move}
         onFocus={() => (open.value = true)}
-        onBlur={() => setTimeout(() => (open.value = false), 150)}
+        onBlur={
+          ({ currentTarget: input }) => setTimeout(() => (open.value = document.activeElement === input), 150) // it may be back already
+        }
       />
       <ul id="jump-list" role="listbox" aria-label="Features" hidden={!rows.length}>
         {rows.map((row, i) => (
