@@ -319,6 +319,7 @@ def test_a_stale_edit_is_cancelled(page: Page, clip: dict[str, Any]) -> None:
 
 def test_the_effect_curve(page: Page, clip: dict[str, Any]) -> None:
     page.goto(f"?view=edit&clip={clip['id']}&ops={SITE}~latents~30~ablate")
+    expect(page.locator(".heard-edited .transcript")).not_to_be_empty()  # what follows moves down when it comes
     page.get_by_label("Effect curve: feature 30").check()
     runs = page.get_by_label("Transcripts by factor").get_by_role("listitem")
     runs.first.wait_for()
