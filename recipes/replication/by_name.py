@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from page import Point, Report, verdict
-from phones import COORDINATES, LATENTS, NEURONS
+from phones import LATENTS
+from sites import COORDINATES, NEURONS
 
 import freud
 from freud import naming

@@ -1,12 +1,15 @@
 """One feature a phone by cross-validation over speakers: chosen on all speakers but one, scored on that one.
 
 For every fold the feature, its side and its lag (within 100 ms) are those with the largest mean, over the speakers to
-fit on, of the AUC within each of them, less its standard deviation over them: a feature that is good for one speaker
-only is not chosen. Frames of a few minutes are held in memory here, which naming itself never does.
+fit on, of the AUC within each of them, less so many standard deviations over them. How many (`CAUTIONS`) is tried
+within the fold, on the speakers to fit on, each left out in turn; the speaker left out has no say in anything. Frames
+of a few minutes are held in memory here, which naming itself never does.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +24,7 @@ from freud.naming.labels import LabelBank
 
 LAGS = range(-5, 6)  # frames from label to value
 LEAST = 5  # frames of a phone, for a speaker to count
-CAUTION = 1.0  # standard deviations that the mean is lowered by
+CAUTIONS = (0.0, 1.0)  # standard deviations that the mean may be lowered by
 PART = 512  # features ranked at a time
 
 
@@ -114,42 +117,46 @@ def areas(x: torch.Tensor, label: np.ndarray, speaker: np.ndarray) -> np.ndarray
 
 @dataclass(frozen=True)
 class Choice:
-    """The feature of a fold for a phone."""
+    """The feature for a phone, by one caution."""
 
+    caution: float
     feature: int
     side: str
     lag: int
-    fit: float  # mean less deviation, on the speakers to fit on
+    fit: float  # mean less so many deviations, on the speakers to fit on
     auc: float  # on the speaker left out
 
 
-def choose(area: np.ndarray, left_out: int, sides: str, caution: float = CAUTION) -> list[Choice | None]:
-    """The best feature for each phone on all speakers but one, and its AUC on that one.
+def choose(area: np.ndarray, left_out: int, sides: str, unseen: Sequence[int] = ()) -> list[list[Choice]]:
+    """The best features for each phone on all speakers but one, and their AUC on that one.
 
     Args:
         area: [speakers, features, phones, lags].
         left_out: number of the speaker.
         sides: "+", or "+-" for features that count on either side.
-        caution: standard deviations that the mean is lowered by.
+        unseen: further speakers not to choose on.
 
     Returns:
-        for each phone; None where the speaker left out, or all but one of the others, have too few frames.
+        for each phone a choice for each of `CAUTIONS`; none where the speaker left out, or all but one of the others,
+        have too few frames.
     """
-    found: list[Choice | None] = []
+    found = []
     for phone in range(area.shape[2]):
-        fit = np.delete(area[:, :, phone], left_out, axis=0)
-        fit = fit[~np.isnan(fit[:, 0, 0])]
+        fit = np.delete(area[:, :, phone], [left_out, *unseen], axis=0)
+        fit = fit[~np.isnan(fit[:, 0]).any(-1)]
         held = area[left_out, :, phone]
-        if len(fit) < 2 or np.isnan(held[0, 0]):
-            found.append(None)
+        if len(fit) < 2 or np.isnan(held[0]).any():
+            found.append([])
             continue
-        mean, low = fit.mean(0), caution * fit.std(0)
-        scores = np.stack([mean - low, 1 - mean - low][: len(sides)])
-        side, feature, lag = np.unravel_index(scores.argmax(), scores.shape)
-        area_held = float(held[feature, lag])
-        found.append(
-            Choice(int(feature), sides[side], LAGS[lag], float(scores.max()), 1 - area_held if side else area_held)
-        )
+        mean, deviation = fit.mean(0), fit.std(0)
+        choices = []
+        for caution in CAUTIONS:
+            scores = np.stack([mean, 1 - mean][: len(sides)]) - caution * deviation
+            side, feature, lag = np.unravel_index(scores.argmax(), scores.shape)
+            auc = float(held[feature, lag])
+            best = float(scores.max())
+            choices.append(Choice(caution, int(feature), sides[side], LAGS[lag], best, 1 - auc if side else auc))
+        found.append(choices)
     return found
 
 
@@ -163,31 +170,37 @@ def search(known: Frames, x: torch.Tensor, sides: str, **source: Any) -> list[di
         source: columns that say what `x` is.
 
     Returns:
-        a row for each fold and phone, with what `pooled` needs: AUC, counts at the threshold fitted on the others.
+        a row for each fold, phone and caution, with what `phones.pooled` needs: AUC, counts at the threshold fitted on
+        the others; and rows with a `trial`, another speaker left out beside the one of the fold and scored instead.
     """
-    given, null = known.moved(known.label), known.moved(known.shuffled())
-    shape = (len(known.speakers), x.shape[1], len(known.phones), len(LAGS))
-    area = areas(x, given.reshape(len(x), -1), known.speaker).reshape(shape)
-    null_area = areas(x, null.reshape(len(x), -1), known.speaker).reshape(shape)
+    given = known.moved(known.label)
+    both = np.concatenate([given, known.moved(known.shuffled())], axis=1)  # [frames, phones twice, lags]
+    area = areas(x, both.reshape(len(x), -1), known.speaker)
+    area, null = np.split(area.reshape(len(area), x.shape[1], *both.shape[1:]), 2, axis=2)
     rows = []
     for left_out, speaker in enumerate(known.speakers):
-        chance = choose(null_area, left_out, sides)
-        bold = choose(area, left_out, sides, caution=0)
-        for phone, choice in enumerate(choose(area, left_out, sides)):
-            if choice is not None:
+        found = zip(known.phones, choose(area, left_out, sides), choose(null, left_out, sides), strict=True)
+        for phone, (name, choices, chance) in enumerate(found):
+            for choice, shuffled in zip(choices, chance, strict=False):
                 score = x[:, choice.feature].float().numpy() * (1 if choice.side == "+" else -1)
-                found = scored(known, score, given[:, phone, LAGS.index(choice.lag)], left_out)
-                without, shuffled = bold[phone], chance[phone]
                 rows.append(
                     {
-                        **source, "phone": known.phones[phone], "speaker": speaker, "feature": choice.feature,
-                        "side": choice.side, "lag_ms": 20 * choice.lag, "fit": choice.fit, **found,
-                        "bold_fit": without.fit if without else np.nan,
-                        "bold_auc": without.auc if without else np.nan,
-                        "null_fit": shuffled.fit if shuffled else np.nan,
-                        "null_auc": shuffled.auc if shuffled else np.nan,
+                        **source, "phone": name, "speaker": speaker, "trial": None, "caution": choice.caution,
+                        "feature": choice.feature, "side": choice.side, "lag_ms": 20 * choice.lag, "fit": choice.fit,
+                        **scored(known, score, given[:, phone, LAGS.index(choice.lag)], left_out),
+                        "null_fit": shuffled.fit, "null_auc": shuffled.auc,
                     }
                 )  # fmt: skip
+        for other, trial in enumerate(known.speakers):
+            if other != left_out:
+                tried = zip(known.phones, choose(area, other, sides, unseen=[left_out]), strict=True)
+                rows += [
+                    {
+                        **source, "phone": name, "speaker": speaker, "trial": trial, "caution": choice.caution,
+                        "fit": choice.fit, "auc": choice.auc,
+                    }
+                    for name, choices in tried for choice in choices
+                ]  # fmt: skip
     return rows
 
 
@@ -211,21 +224,38 @@ def enough(counts: np.ndarray, left_out: int) -> bool:
 
 
 def probes(known: Frames, x: torch.Tensor, **source: Any) -> list[dict[str, Any]]:
-    """A linear probe on all features for each phone, fitted by ridge regression on all speakers but one (no lag)."""
+    """A linear probe on all features for each phone, fitted by ridge regression on all speakers but one (no lag).
+
+    Its `fit`, by which a site may be chosen for a phone, is the mean AUC on each of the speakers to fit on, of a probe
+    that is fitted on the others of them.
+    """
     inputs = np.concatenate([x.float().numpy(), np.ones((len(x), 1), np.float32)], 1)
     label = known.label.astype(np.float32)
     of = [np.flatnonzero(known.speaker == s) for s in range(len(known.speakers))]
     squares = [(inputs[rows].T @ inputs[rows]).astype(np.float64) for rows in of]
     products = [(inputs[rows].T @ label[rows]).astype(np.float64) for rows in of]
+
+    def weights(*without: int) -> np.ndarray:
+        """[features + 1, phones] of a probe fitted on all speakers but these."""
+        kept = [s for s in range(len(of)) if s not in without]
+        return groups.solve(sum(squares[s] for s in kept), sum(products[s] for s in kept)).astype(np.float32)
+
+    trials = np.full((len(of), len(of), len(known.phones)), np.nan)  # [left out, tried on, phones] AUC
+    for one, other in itertools.combinations(range(len(of)), 2):
+        probe = weights(one, other)
+        for left_out, tried in ((one, other), (other, one)):
+            rows = of[tried]
+            found = areas(torch.from_numpy(inputs[rows] @ probe), known.label[rows], np.zeros(len(rows), int))
+            trials[left_out, tried] = found[0].diagonal()
     counts = known.positives
     found = []
     for left_out, speaker in enumerate(known.speakers):
-        weights = groups.solve(sum(squares) - squares[left_out], sum(products) - products[left_out])
-        scores = inputs @ weights.astype(np.float32)
+        scores = inputs @ weights(left_out)
         for phone, name in enumerate(known.phones):
             if enough(counts[:, phone], left_out):
                 values = scored(known, scores[:, phone], known.label[:, phone], left_out)
-                found.append({**source, "phone": name, "speaker": speaker, **values})
+                fit = float(np.nanmean(trials[left_out, :, phone]))
+                found.append({**source, "phone": name, "speaker": speaker, "fit": fit, **values})
     return found
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import groups
 import numpy as np
 from page import Point, Report
-from phones import LATENTS, NEURONS, kept
-from prepare import NEURONS as NEURON_SITES
-from prepare import SAE_SITES
+from phones import LATENTS, kept
+from sites import NEURONS, SAE_SITES, SITES
 
 import freud
 from freud import activations
@@ -90,7 +89,7 @@ def _measure(work: Path, clips: Corpus) -> Iterator[dict[str, Any]]:
     store = activations.read(work / "activations")
     latents = [freud.features.read(work / "latents" / site) for site in SAE_SITES["sounds"]]
     sources: list[tuple[str, str, Source]] = [(index.site, LATENTS, Latents(index)) for index in latents]
-    sources += [(site, NEURONS, Neurons(store[site])) for site in NEURON_SITES]
+    sources += [(site, NEURONS, Neurons(store[site])) for site in SITES[NEURONS]]
     fold = _folds(clips)
     bank = LabelBank(clips, latents[0].frames_per_second, kinds=("sound",))
     for held in range(FOLDS):
@@ -113,7 +112,7 @@ def _measure_clips(work: Path, clips: Corpus) -> Iterator[dict[str, Any]]:
     """The same for whole clips, by the highest value of a feature in each; the null deals the classes anew."""
     store = activations.read(work / "activations")
     sources = [(site, LATENTS, freud.features.read(work / "latents" / site)) for site in SAE_SITES["sounds"]]
-    sources += [(site, NEURONS, store[site]) for site in NEURON_SITES]
+    sources += [(site, NEURONS, store[site]) for site in SITES[NEURONS]]
     fold, classes = _folds(clips), np.array(clips.table["class"].to_pylist())
     shuffled = np.random.default_rng(0).permutation(classes)
     for site, basis, source in sources:

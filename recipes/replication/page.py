@@ -51,7 +51,7 @@ class Report:
         self.export(name, rows)
         names = [column for column in rows[0] if column not in hide]
         lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-        lines += ["| " + " | ".join(_cell(row[n]) for n in names) + " |" for row in rows[:show]]
+        lines += ["| " + " | ".join(_cell(row.get(n)) for n in names) + " |" for row in rows[:show]]
         links = f"[CSV](replication/{name}.csv), [Parquet](replication/{name}.parquet)"
         self.parts += ["\n".join(lines), f"{len(rows)} rows: {links}"]
 

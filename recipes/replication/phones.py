@@ -1,11 +1,12 @@
 """Phones on every site and basis, cross-validated over speakers: what is measured and how it is summed up.
 
-A basis is a set of features of one site: MLP neurons, coordinates of the residual stream, latents of an SAE, and the
-controls: as many random directions, the leading directions of PCA, and a linear probe on all coordinates.
+A basis is a set of features of one site: its coordinates (see `sites.py`), the latents of an SAE, and the controls: as
+many random directions, the leading directions of PCA, and a linear probe on all coordinates.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from sites import COORDINATES, SITES
 from tqdm import tqdm
 
 from freud import activations, saes
@@ -22,7 +24,7 @@ from freud.corpus import Corpus
 from freud.naming import statistics, tables
 from freud.naming.controls import pca
 
-NEURONS, COORDINATES, LATENTS = "neurons", "coordinates", "SAE latents"
+LATENTS = "SAE latents"
 BEFORE = "SAE pre-activations"  # of the same latents, before all but the k largest are set to zero
 PCA, RANDOM, PROBE = "PCA directions", "random directions", "linear probe"  # the controls
 
@@ -33,12 +35,8 @@ Rows = list[dict[str, Any]]
 
 def sources(work: Path, site: str) -> Iterator[tuple[str, torch.Tensor, str]]:
     """The bases of a site, [frames, features] each, and the sides on which its features count."""
-    store = activations.read(work / "speech" / "activations")
-    x = crossed.values(store, site)
-    if site.endswith(".mlp.1"):
-        yield NEURONS, x, "+-"
-        return
-    yield COORDINATES, x, "+-"
+    x = crossed.values(activations.read(work / "speech" / "activations"), site)
+    yield basis_of(site), x, "+-"
     yield PROBE, x, ""
     training = activations.read(work / "training" / "activations")[site]
     yield PCA, x.float() @ torch.from_numpy(pca(training)), "+-"
@@ -50,6 +48,11 @@ def sources(work: Path, site: str) -> Iterator[tuple[str, torch.Tensor, str]]:
         yield BEFORE, pre, "+-"
         directions = torch.randn(sae.d_in, sae.d_sae, generator=torch.Generator().manual_seed(0))
         yield RANDOM, (x.float() - x.float().mean(0)) @ directions, "+-"
+
+
+def basis_of(site: str) -> str:
+    """What the coordinates of a site are called on the page."""
+    return next(basis for basis, sites in SITES.items() if site in sites)
 
 
 @torch.inference_mode()
@@ -89,20 +92,36 @@ def kept(path: Path, make: Callable[[], Iterable[dict[str, Any]]]) -> Rows:
     return pq.read_table(path).to_pylist()
 
 
-def union(rows: Rows) -> Rows:
-    """Of the choices of several sources the best in each fold by the speakers to fit on; so of shuffled labels."""
-    best, chance = ({} for _ in range(2))
-    for found, fit in ((best, "fit"), (chance, "null_fit")):
-        for row in rows:
-            key = row["phone"], row["speaker"]
-            if key not in found or row[fit] > found[key][fit]:
-                found[key] = row
-    return [{**row, "null_auc": chance[key]["null_auc"]} for key, row in best.items()]
+def union(rows: Rows, caution: float | None = None) -> Rows:
+    """Of the choices of several sources the best in each fold by the speakers to fit on; so of shuffled labels.
+
+    Args:
+        rows: of `crossed.search`, trials among them, or of `crossed.probes`.
+        caution: one of `crossed.CAUTIONS` for all folds. By default it is for each fold the one by which the speakers
+            to fit on, each left out in turn, have the larger mean AUC.
+    """
+    tried: dict[tuple[str, float], list[float]] = defaultdict(list)
+    for row in _best([row for row in rows if row.get("trial")], "fit", ("phone", "speaker", "trial", "caution")):
+        tried[row["speaker"], row["caution"]].append(row["auc"])
+    of = {speaker: max(crossed.CAUTIONS, key=lambda c: np.mean(tried[speaker, c])) for speaker, _ in tried}
+    fold = [row for row in rows if not row.get("trial")]
+    if tried:
+        fold = [row for row in fold if row["caution"] == (of[row["speaker"]] if caution is None else caution)]
+    best = _best(fold, "fit", ("phone", "speaker"))
+    if not tried:
+        return best
+    chance = {(row["phone"], row["speaker"]): row for row in _best(fold, "null_fit", ("phone", "speaker"))}
+    return [{**row, "null_auc": chance[row["phone"], row["speaker"]]["null_auc"]} for row in best]
 
 
-def bold(rows: Rows) -> Rows:
-    """The choices by the mean alone, with their AUC."""
-    return [{**row, "fit": row["bold_fit"], "auc": row["bold_auc"]} for row in rows]
+def _best(rows: Rows, column: str, key: tuple[str, ...]) -> Rows:
+    """The rows with the largest value in a column, one for each key."""
+    best: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        of = tuple(row[name] for name in key)
+        if of not in best or row[column] > best[of][column]:
+            best[of] = row
+    return list(best.values())
 
 
 def pooled(rows: Rows) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,8 @@
 The audio is a folder with a `manifest.csv` that has the columns path, dataset, label, label_kind, speaker, gender,
 transcript and segments. Used are LibriSpeech test-other and LJSpeech, with phones and words ("speech"), one utterance
 of each of 60 speakers of LibriSpeech train-clean-100 ("training"), on which the SAEs for speech are trained, and ESC-10
-("sounds"), with an SAE of its own. Every stage is kept in WORK and not repeated.
+("sounds"), with an SAE of its own. Which sites are collected is in
+`sites.py`. Every stage is kept in WORK and not repeated.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from sites import ALL, NAMED, SAE_SITES
 
 import freud
 from freud.corpus import Corpus, import_corpus
@@ -28,10 +30,7 @@ CORPORA = {
     "training": ("librispeech_train-clean-100_1utt",),
     "sounds": ("esc10",),
 }
-RESIDUAL = [f"encoder.blocks.{block}" for block in range(6)]
-NEURONS = [f"{site}.mlp.1" for site in RESIDUAL]
-SITES = {"speech": [*RESIDUAL, *NEURONS], "training": RESIDUAL, "sounds": [*RESIDUAL, *NEURONS]}
-SAE_SITES = {"speech": ("encoder.blocks.3", "encoder.blocks.4", "encoder.blocks.2"), "sounds": ("encoder.blocks.4",)}
+COLLECTED = {"speech": ALL, "training": ALL, "sounds": NAMED}
 TRAINED_ON = {"speech": "training", "sounds": "sounds"}
 ARCHITECTURE = TopK(k=64, d_sae=2048, dead_after=50_000)
 OPTIONS = Options(steps=600, batch_size=1024, precision="bfloat16")
@@ -63,7 +62,7 @@ def main() -> None:
     parser.add_argument("--model", default=str(ROOT / "models" / "whisper-base-encoder"))
     arguments = parser.parse_args()
     clips, stores = {}, {}
-    for which, sites in SITES.items():
+    for which, sites in COLLECTED.items():
         clips[which] = corpus(arguments.work, arguments.audio, which)
         print(f"{which}: {len(clips[which])} clips, {60 * clips[which].hours:.1f} minutes", flush=True)
         stores[which] = freud.collect(arguments.model, clips[which], sites, arguments.work / which / "activations")
@@ -72,7 +71,7 @@ def main() -> None:
         for site in sites:
             sae = freud.train(stores[TRAINED_ON[which]][site], ARCHITECTURE, work / "saes" / site, options=OPTIONS)
             freud.index(stores[which][site], sae, work / "latents" / site, corpus=clips[which])
-    for site in SITES["speech"]:
+    for site in NAMED:
         freud.index(stores["speech"][site], None, arguments.work / "speech" / "neurons" / site, corpus=clips["speech"])
 
 

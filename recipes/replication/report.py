@@ -16,7 +16,8 @@ import phones
 import spoken
 from esc10 import sounds
 from page import Report
-from prepare import ARCHITECTURE, CORPORA, NEURONS, OPTIONS, RESIDUAL, ROOT, SAE_SITES, corpus
+from prepare import ARCHITECTURE, CORPORA, OPTIONS, ROOT, corpus
+from sites import ALL, SAE_SITES
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         "phone.",
     )
     summary = len(report.parts)
-    rows = phones.measure(work, speech, [*RESIDUAL, *NEURONS])
+    rows = phones.measure(work, speech, ALL)
     points = spoken.best_feature(report, rows)
     spoken.small_groups(report, work, speech, rows)
     points.append(spoken.signs(report, work, speech))

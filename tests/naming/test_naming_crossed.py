@@ -62,26 +62,54 @@ def test_areas_are_those_of_scikit_learn(known: crossed.Frames, values: torch.Te
 
 def test_planted_features_are_chosen_with_side_and_lag(known: crossed.Frames, values: torch.Tensor) -> None:
     rows = crossed.search(known, values, "+-", basis="planted")
-    chosen = {(row["phone"], row["feature"], row["side"], row["lag_ms"]) for row in rows if row["phone"] != "/a/"}
+    chosen = {
+        (row["phone"], row["feature"], row["side"], row["lag_ms"])
+        for row in rows
+        if row["phone"] != "/a/" and not row["trial"]
+    }
     assert chosen == {("/m/", 0, "+", 40), ("/s/", 1, "-", 0)}, "what is good for one speaker only is not chosen"
-    score = phones.pooled(rows)
+    score = phones.pooled(phones.union(rows))
     assert score["/m/"]["AUC"] > 0.85 > 0.65 > score["/a/"]["AUC"]
     assert abs(np.mean([row["null AUC"] for row in score.values()]) - 0.5) < 0.1
     assert score["/m/"]["positives"] == known.moved(known.label)[:, 0, crossed.LAGS.index(2)].sum()
     assert phones.summary(phones.union(rows))["phones"] == 3
-    assert phones.summary(rows)["mean AUC"] == phones.summary(phones.union(rows))["mean AUC"]
 
 
 def test_who_is_left_out_has_no_say(known: crossed.Frames, values: torch.Tensor) -> None:
     """Any values of a speaker leave the choices of the fold without that speaker as they were."""
     other = values.clone()
     other[known.speaker == 2] = torch.randn(FRAMES, values.shape[1], generator=torch.Generator().manual_seed(0))
-    columns = ("phone", "feature", "side", "lag_ms", "fit", "null_fit")
-    before, after = (
-        [tuple(row[c] for c in columns) for row in crossed.search(known, x, "+-") if row["speaker"] == "c"]
-        for x in (values, other)
-    )
-    assert before == after
+    columns = ("phone", "caution", "feature", "side", "lag_ms", "fit", "null_fit")
+    both = [crossed.search(known, x, "+-") for x in (values, other)]
+    choices = [[tuple(row[c] for c in columns) for row in phones.union(x) if row["speaker"] == "c"] for x in both]
+    assert choices[0] == choices[1]
+    trials = [[row for row in x if row["speaker"] == "c" and row["trial"]] for x in both]
+    assert trials[0] == trials[1]
+    assert {row["trial"] for row in trials[0]} == set("abd")
+    probes = [[row["fit"] for row in crossed.probes(known, x) if row["speaker"] == "c"] for x in (values, other)]
+    assert probes[0] == pytest.approx(probes[1])
+
+
+def test_the_caution_of_a_fold_is_the_one_that_does_better_on_its_other_speakers() -> None:
+    """Two sources; which is the better one is told by `fit`, at each caution and in each trial apart."""
+    shared = {"phone": "/m/", "null_fit": 0.5, "null_auc": 0.5, "trial": None}
+    rows = [
+        {**shared, "speaker": speaker, "caution": caution, "fit": fit, "feature": feature, "auc": 0.0}
+        for speaker in "ab"
+        for caution, fit, feature in ((0.0, 0.9, 1), (0.0, 0.8, 2), (1.0, 0.6, 3), (1.0, 0.7, 4))
+    ]
+    trials = {  # (left out, tried on, caution): (fit, auc) of each source
+        ("a", "b", 0.0): ((0.9, 0.70), (0.8, 0.99)), ("a", "b", 1.0): ((0.7, 0.71), (0.6, 0.10)),
+        ("b", "a", 0.0): ((0.9, 0.71), (0.8, 0.10)), ("b", "a", 1.0): ((0.7, 0.70), (0.6, 0.99)),
+    }  # fmt: skip
+    for (speaker, trial, caution), sources in trials.items():
+        rows += [
+            {"phone": "/m/", "speaker": speaker, "trial": trial, "caution": caution, "fit": fit, "auc": auc}
+            for fit, auc in sources
+        ]
+    assert {row["speaker"]: row["feature"] for row in phones.union(rows)} == {"a": 4, "b": 1}
+    assert {row["speaker"]: row["feature"] for row in phones.union(rows, 1.0)} == {"a": 4, "b": 4}
+    assert {row["speaker"]: row["feature"] for row in phones.union(rows, 0.0)} == {"a": 1, "b": 1}
 
 
 def test_scores_of_the_speaker_left_out(known: crossed.Frames, values: torch.Tensor) -> None:
@@ -131,7 +159,7 @@ def test_neurons_of_a_real_encoder_know_phones_of_other_speakers(shared: Path, t
     site = "encoder.blocks.3.mlp.1"
     store = freud.collect(str(shared / "models" / "whisper-base-encoder"), few, [site], tmp_path / "a", progress=False)
     rows = crossed.search(crossed.frames(store, few), crossed.values(store, site)[:, ::4], "+-")
-    found = phones.summary(rows)
+    found = phones.summary(phones.union(rows))
     assert found["phones"] >= 30
     assert found["mean AUC"] > 0.75
     assert abs(found["null AUC"] - 0.5) < 0.06
