@@ -111,7 +111,7 @@ def test_ids_stay_when_other_files_come_and_go(tree):
 
 
 def test_ids_that_collide_are_told_apart(tree, monkeypatch):
-    from freud.corpus import importing
+    from freud.corpus import looking
 
     class Weak:
         def __init__(self, data: bytes) -> None:
@@ -120,8 +120,8 @@ def test_ids_that_collide_are_told_apart(tree, monkeypatch):
         def hexdigest(self) -> str:
             return "f" * 12 if b"\0" not in self.data else self.data.hex()[-12:].rjust(12, "0")
 
-    monkeypatch.setattr(importing.hashlib, "sha256", Weak)
-    assert len({importing._new_id(importing.Item(name), seen) for seen in [set()] for name in "abc"}) == 3
+    monkeypatch.setattr(looking.hashlib, "sha256", Weak)
+    assert len({looking._new_id(looking.Item(name), seen) for seen in [set()] for name in "abc"}) == 3
 
 
 def test_the_same_command_again_returns_what_is_there(tree, tmp_path):
