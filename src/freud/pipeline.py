@@ -300,7 +300,7 @@ def name(
 
 
 def search(
-    path: Path | str,
+    source: Path | str | FeatureIndex,
     feature: int,
     *,
     site: str | None = None,
@@ -310,8 +310,23 @@ def search(
     max: float | None = None,
     absolute: bool = False,
 ) -> list[Hit]:
-    """The clips that drive a feature most: `open_index` and `FeatureIndex.top` in one call."""
-    return open_index(path, site, basis).top(feature, top, min=min, max=max, absolute=absolute)
+    """The clips that drive a feature most, strongest first.
+
+    Args:
+        source: a result or an index, to be opened by `open_index` with `site` and `basis`; or an open index.
+        feature: number of the neuron or latent.
+        site: which index of a result.
+        basis: likewise.
+        top: how many clips.
+        min: only values of at least this.
+        max: only values of at most this.
+        absolute: rank by magnitude; with `max=0`, the strongest negative activations.
+
+    Raises:
+        FreudError: there is no such index, or several that fit. UnknownNameError: no such feature.
+    """
+    index = source if isinstance(source, FeatureIndex) else open_index(source, site, basis)
+    return index.top(feature, top, min=min, max=max, absolute=absolute)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from freud import artifacts, corpus
 from freud.corpus import Clip, Corpus
 from freud.editing import EFFECTS, bundled_sae, curves, edit, neuron, open_sae, percentile, sweep_clip, sweep_corpus
 from freud.editing import sweep as sweeping
-from freud.editing.causal import detectors, frame_labels, word_effects, words_with
+from freud.editing.causal import detectors, word_effects, words_with
 from freud.errors import FreudError, UnknownNameError
 from freud.models import AudioModel
 from freud.saes import SAE
@@ -171,12 +171,3 @@ def test_detectors_find_what_they_say(nano: AudioModel, sae: SAE, demo: Corpus) 
     there = [clip for clip in clips if words_with(demo, clip, "phones", best.label)][:2]
     own, nothing = word_effects(nano, demo, there, "phones", best.label, [sae[best.latent], sae[best.control]], 1.0)
     assert (own.clips, own.changed, own.only_there) == (len(there), 0, 0) == (nothing.clips, nothing.changed, 0)
-
-
-def test_frames_have_the_label_of_their_middle(demo: Corpus) -> None:
-    clip = next(clip for clip in demo if clip.transcript)
-    segments = demo.segments(clip.id, "phones")
-    labels = frame_labels(segments, 1000)
-    for frame in range(0, 1000, 7):
-        inside = [s.label for s in segments if s.start <= (frame + 0.5) / 50 < s.end]
-        assert labels[frame] == (inside[-1] if inside else "")

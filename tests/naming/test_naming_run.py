@@ -63,6 +63,27 @@ def test_every_feature_has_a_row_and_every_score_its_n_split_and_null(names: Nam
         assert names.table(name).schema.equals(schema), name
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("/m/ · F1 0.81 on 20 held-out clips · lag +20 ms · null 0.07", "/m/"),
+        ("F0 ↓ · ρ -0.52 on 1 held-out clip · null 0.01", "F0 ↓"),
+        ("hiss · F1 car", "hiss · F1 car"),
+        ("− /m/", "− /m/"),
+        ("unnamed", "unnamed"),
+    ],
+)
+def test_what_a_name_says_without_its_scores(name: str, text: str) -> None:
+    assert naming.said(name) == text
+
+
+def test_names_say_their_labels(names: Names) -> None:
+    """Whatever the template makes of a label, `said` finds the label in it again."""
+    rows = names.names()
+    assert {row["kind"] for row in rows} >= {"phone", "class", "silence"}
+    assert [naming.said(row["name"]) for row in rows] == [row["short"] for row in rows]
+
+
 def test_the_model_has_phones_and_shuffled_labels_do_not(names: Names) -> None:
     best = [names.best(label, "auc")[0] for label in ("/s/", "f", "phone:L")]
     assert all(row["auc"] > 0.75 > 0.6 > row["null_auc"] for row in best)

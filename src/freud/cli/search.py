@@ -40,10 +40,10 @@ def main(
         absolute: Rank by magnitude; with --max 0, the strongest negative activations.
         json: Print JSON.
     """
-    from freud.pipeline import open_index
+    from freud.pipeline import open_index, search
 
     index = open_index(result, site, basis)
-    hits = index.top(feature, top, min=min, max=max, absolute=absolute)
+    hits = search(index, feature, top=top, min=min, max=max, absolute=absolute)
     if json:
         print_json(hits)
         return

@@ -15,15 +15,15 @@ import torch
 
 from freud.audio import valid_frames
 from freud.corpus import Clip, Corpus
-from freud.corpus.table import Segment
 from freud.editing.probe import SITE, Probe
 from freud.editing.run import PLAIN, Variant, clip_samples, run_window
 from freud.editing.words import changed_words, differences
+from freud.errors import FreudError
 from freud.models import AudioModel
 from freud.models.edits import Feature
+from freud.naming.agreement import agreement, frame_labels
 from freud.saes import SAE
 
-FRAMES_PER_SECOND = 50
 UNRELATED = 0.1  # a control's F1 for the label is below this
 NEAREST = 10  # a control is drawn from so many of those nearest in density
 
@@ -45,15 +45,6 @@ class Detector:
     control: int
     density: float
     control_density: float
-
-
-def frame_labels(segments: Iterable[Segment], frames: int) -> np.ndarray:
-    """The label in which the middle of each frame lies, [frames] of str; "" where there is none."""
-    found = np.full(frames, "", object)
-    for segment in segments:
-        first, last = (int(np.ceil(FRAMES_PER_SECOND * time - 0.5)) for time in (segment.start, segment.end))
-        found[max(first, 0) : max(last, 0)] = segment.label
-    return found
 
 
 def detectors(
@@ -80,30 +71,21 @@ def detectors(
         seed: of the choice of controls.
     """
     site = sae.metadata["site"]
-    together: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
-    active, frames = torch.zeros(sae.d_sae), 0
-    for clip in clips:
-        x, labels = labeled_frames(model, corpus, clip, site, tier)
-        with torch.inference_mode():
-            firing = sae.encode(x) > 0
-        active, frames = active + firing.sum(0), frames + len(x)
-        for label in set(labels) - {"", *ignore}:
-            mask = torch.from_numpy(labels == label)
-            together[label] = together.get(label, torch.zeros(sae.d_sae)) + firing[mask].sum(0)
-            counts[label] = counts.get(label, 0) + int(mask.sum())
+    counts = agreement(sae, (labeled_frames(model, corpus, clip, site, tier) for clip in clips))
     rng = np.random.default_rng(seed)
-    density = (active / frames).numpy()
+    density = (counts.active / counts.frames).numpy()
     chosen = []
-    for label in sorted(counts):
-        if counts[label] < fewest:
+    for label, heard, scores in sorted(
+        zip(counts.labels, counts.heard.sum(1), counts.f1.numpy(), strict=True), key=lambda each: each[0]
+    ):
+        if label in ignore or heard < fewest:
             continue
-        f1 = (2 * together[label] / (active + counts[label])).numpy()
-        best = int(f1.argmax())
-        others = np.flatnonzero((f1 < UNRELATED) & (density > 0))
+        best = int(scores.argmax())
+        others = np.flatnonzero((scores < UNRELATED) & (density > 0))
         nearest = others[np.abs(density[others] - density[best]).argsort(kind="stable")[:NEAREST]]
         control = int(rng.choice(nearest))
-        chosen.append(Detector(label, best, float(f1[best]), control, float(density[best]), float(density[control])))
+        f1 = float(scores[best])
+        chosen.append(Detector(label, best, f1, control, float(density[best]), float(density[control])))
     return sorted(chosen, key=lambda each: -each.f1)
 
 
@@ -117,7 +99,15 @@ def labeled_frames(
         part = samples[start : start + model.window_samples]
         parts.append(model.activations(model.log_mel([part]), [site])[site][0, : valid_frames(len(part))].float())
     x = torch.cat(parts)
-    return x, frame_labels(corpus.segments(clip.id, tier), len(x))
+    return x, frame_labels(corpus.segments(clip.id, tier), len(x), _rate(model, site))
+
+
+def _rate(model: AudioModel, site: str) -> float:
+    """Frames a second of a site of an encoder."""
+    rate = model.sites[site].frames_per_second
+    if rate is None:
+        raise FreudError(f"{site}: its frames are text tokens; expected a site of the encoder")
+    return rate
 
 
 @dataclass(frozen=True)
@@ -210,10 +200,11 @@ def recall_effects(
     names = list(edits)
     classes = np.array(probe.classes, object)
     total = np.zeros(len(classes))
+    rate = _rate(model, SITE)
     right = np.zeros((len(names) + 1, len(classes)))
     for clip in clips:
         samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)[: model.window_samples]
-        labels = frame_labels(corpus.segments(clip.id, tier), valid_frames(len(samples)))
+        labels = frame_labels(corpus.segments(clip.id, tier), valid_frames(len(samples)), rate)
         with torch.inference_mode(), model.lock:
             outcomes, _ = run_window(model, samples, 0, [PLAIN, *(edits[name][1] for name in names)])
         for row, outcome in enumerate(outcomes):
@@ -240,7 +231,6 @@ __all__ = [
     "RecallEffect",
     "WordEffect",
     "detectors",
-    "frame_labels",
     "labeled_frames",
     "recall_effects",
     "word_effects",

@@ -6,6 +6,7 @@ the held-out clips at a false-discovery rate of 5 %; otherwise it is "unnamed", 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ RATE = 0.05  # of false discoveries
 DENSE = 0.1  # density from which a latent is dense
 RUNNER_UPS = 3
 SIDES = "+-"
+_SCORED = re.compile(r" · (?:F1|ρ) -?[0-9.]+ on [0-9]+ held-out clips?\b")  # where the scores of a `template` begin
 
 
 def template(label: Label, row: dict[str, Any], clips: int) -> str:
@@ -33,6 +35,11 @@ def template(label: Label, row: dict[str, Any], clips: int) -> str:
     on = f"on {clips} held-out clip{'' if clips == 1 else 's'}"
     lag = f" · lag {row['lag_ms']:+.0f} ms" if row["lag_ms"] else ""
     return f"{label.text} {score} {on}{lag} · null {row['null']:.2f}"
+
+
+def said(name: str) -> str:
+    """What a name says without its scores: "/m/" of "/m/ · F1 0.81 on ...". A name that a person gave is all said."""
+    return _SCORED.split(name, 1)[0]
 
 
 def _arrow(rho: float) -> str:

@@ -8,7 +8,8 @@ on: good enough to choose by, and said to be no more than that. Names with contr
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from freud import artifacts, editing
 from freud.activations import SiteActivations
 from freud.corpus import Corpus
 from freud.corpus.phones import phone
+from freud.naming.agreement import agreement, frame_labels
 from freud.saes import SAE
 
 MOST_FRAMES = 30_000  # of the corpus that are looked at: ten minutes
@@ -52,44 +54,33 @@ def site_for(model_fingerprint: str) -> str | None:
     return facts["site"] if facts.get("model_fingerprint") == model_fingerprint else None
 
 
-@torch.inference_mode()
 def sounds(sae: SAE, activations: SiteActivations, corpus: Corpus) -> list[Sound]:
     """For each phone of the corpus the latents that agree best with it; none without a tier of phones."""
     tier = next((name for name in corpus.tiers if "phone" in name.lower() or "phn" in name.lower()), None)
     if tier is None:
         return []
-    clips: list[str] = []
-    places: dict[str, int] = {}  # of the phones, in the order of their appearance
-    present: list[dict[int, int]] = []  # frames of each phone, clip by clip
-    both: dict[int, torch.Tensor] = {}  # phone: frames on which it is heard and a latent is active, [latents]
-    active = torch.zeros(sae.d_sae)
-    total = 0
-    for clip in (clip.id for clip in corpus):
-        on = (sae.encode(activations.clip(clip)[:CLIP_FRAMES].float()) > 0).float()  # [frames, latents]
-        if (total := total + len(on)) > MOST_FRAMES and clips:
-            break
-        clips.append(clip)
-        active += on.sum(0)
-        middles = (np.arange(len(on)) + 0.5) / activations.frames_per_second
-        heard: dict[int, int] = {}
-        for segment in corpus.segments(clip, tier):
-            known = phone(segment.label)
-            if known is None or known.kind not in {"vowel", "consonant"}:
-                continue
-            first, last = np.searchsorted(middles, (segment.start, segment.end)).tolist()
-            place = places.setdefault(known.name.lower(), len(places))
-            heard[place] = heard.get(place, 0) + last - first
-            both[place] = both.get(place, torch.zeros(sae.d_sae)) + on[first:last].sum(0)
-        present.append(heard)
-    found = []
-    for label, place in places.items():
-        frames = sum(heard.get(place, 0) for heard in present)
-        if frames < FRAMES:
-            continue
-        f1 = 2 * both[place] / (active + frames)
-        best = f1.topk(LATENTS)
-        some = int((best.values >= best.values[0] / 2).sum())
-        most = max(range(len(clips)), key=lambda i: present[i].get(place, 0))
-        latents, scores = (tuple(values[:some].tolist()) for values in (best.indices, best.values))
-        found.append(Sound(label, latents, scores, clips[most]))
+    counts = agreement(sae, _labeled(activations, corpus, tier))
+    clips, found = corpus.table["id"].to_pylist(), []
+    for label, heard, scores in zip(counts.labels, counts.heard, counts.f1, strict=True):
+        if heard.sum() >= FRAMES:
+            best = scores.topk(LATENTS)
+            some = int((best.values >= best.values[0] / 2).sum())
+            latents, f1 = (tuple(values[:some].tolist()) for values in (best.indices, best.values))
+            found.append(Sound(label, latents, f1, clips[heard.argmax()]))
     return sorted(found, key=lambda sound: -sound.f1[0])
+
+
+def _labeled(activations: SiteActivations, corpus: Corpus, tier: str) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    """Activations of the first clips, and the phone of each frame."""
+    total = 0
+    for clip in corpus:
+        x = activations.clip(clip.id)[:CLIP_FRAMES]
+        if total and total + len(x) > MOST_FRAMES:
+            return
+        total += len(x)
+        heard = []
+        for segment in corpus.segments(clip.id, tier):
+            known = phone(segment.label)
+            if known is not None and known.kind in {"vowel", "consonant"}:
+                heard.append(replace(segment, label=known.name.lower()))
+        yield x, frame_labels(heard, len(x), activations.frames_per_second)

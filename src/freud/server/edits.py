@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from freud import editing
+from freud import editing, naming
 from freud.editing import Edit, Feature
 from freud.errors import FreudError
 from freud.features import browse
@@ -202,11 +202,11 @@ def _telling(site: IndexedSite) -> list[dict[str, Any]]:
         return sorted(rows, key=lambda row: -row["max"])[:SHOWN_EXAMPLES]
     best: dict[str, dict[str, Any]] = {}
     for row in sorted(named, key=lambda row: -(row["score"] or 0.0)):
-        best.setdefault(row["name"].split(" · ")[0], row)
+        best.setdefault(naming.said(row["name"]), row)
     spoken = {"phone", "class", "word"}
 
     def kind(row: dict[str, Any]) -> str | None:
-        return next((naming.kind for naming in site.names.get(row["feature"])), None)
+        return next((name.kind for name in site.names.get(row["feature"])), None)
 
     return sorted(list(best.values())[: 5 * SHOWN_EXAMPLES], key=lambda row: kind(row) not in spoken)[:SHOWN_EXAMPLES]
 
@@ -217,8 +217,9 @@ def _turned(site: IndexedSite, row: dict[str, Any]) -> schemas.Example:
     operation = schemas.Operation(
         site=site.site, basis="latents", feature=row["feature"], operation="scale", value=-1.0
     )
+    what = naming.said(row["name"]) if row["name"] else f"latent {row['feature']}"
     return schemas.Example(
-        title=f"{(row['name'] or 'latent ' + str(row['feature'])).split(' · ')[0]} × -1",
+        title=f"{what} × -1",
         description=f"latent {row['feature']} of {site.site}, turned around on {event.name}",
         request=schemas.EditRequest(clip=event.clip, edits=[operation]),
     )
