@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from freud.saes import TopK, kernels
-from freud.saes.kernels import Pattern, choose, plain
+from freud.saes.kernels import Pattern, choose, plain, sparse
 
 
 def assert_near(found: Tensor, expected: Tensor, what: str) -> None:
@@ -153,3 +153,63 @@ def test_gradients_lie_in_memory_as_the_weights_do() -> None:
         assert weight.grad is not None
         assert weight.grad.stride() == weight.stride(), name
     assert training.W_enc.stride() == (1, 16)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=st.tuples(st.integers(1, 30), st.integers(1, 300)), seed=st.integers(0, 10_000), data=st.data())
+def test_the_largest_of_each_row_are_those_of_torch(shape: tuple[int, int], seed: int, data: st.DataObject) -> None:
+    """With ties, and rows that are not finite, as well."""
+    k = data.draw(st.integers(1, shape[1]), label="k")
+    scored = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    for kind in data.draw(st.sets(st.sampled_from(["ties", "nan", "inf"])), label="rows"):
+        row = data.draw(st.integers(0, shape[0] - 1), label=kind)
+        if kind == "ties":
+            scored[row] = scored[row].round()
+        else:
+            scored[row, ::3] = float(kind)
+    values, places = choose.largest(scored, k)
+    assert all(len(set(row.tolist())) == k for row in places)
+    torch.testing.assert_close(values, scored.gather(1, places), rtol=0, atol=0, equal_nan=True)
+    expected = scored.topk(k, dim=1).values
+    torch.testing.assert_close(values.sort(1, descending=True).values, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), bfloat16=st.booleans(), data=st.data())
+def test_scoring_some_latents_apart_changes_nothing(seed: int, bfloat16: bool, data: st.DataObject) -> None:
+    """Whether they score as high as others, higher than all, or lower."""
+    k, d_sae = data.draw(st.integers(1, 6), label="k"), data.draw(st.integers(20, 600), label="d_sae")
+    count = data.draw(st.integers(1, d_sae - k), label="apart")
+    generator = torch.Generator().manual_seed(seed)
+    W_enc, b_enc, _ = dictionary(24, d_sae, generator)  # noqa: N806
+    x = torch.randn(40, 24, generator=generator)
+    apart = torch.randperm(d_sae, generator=generator)[:count].sort().values
+    b_enc[apart] += data.draw(st.sampled_from([-3.0, 0.0, 3.0]), label="more")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "_bfloat16_is_faster", lambda *_: bfloat16 and choose._has_bfloat16())
+        values, pattern, scored = kernels.topk_apart(x, W_enc, b_enc, k, apart)
+    expected = x @ W_enc + b_enc
+    torch.testing.assert_close(scored, expected[:, apart], rtol=1e-4, atol=1e-5)
+    best = expected.topk(k, dim=1)
+    assert torch.equal(pattern.latents.view(-1, k).long().sort(1).values, best.indices.sort(1).values)
+    torch.testing.assert_close(values.view(-1, k).sort(1, descending=True).values, best.values, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_not_a_number_stays_so_among_latents_scored_apart() -> None:
+    W_enc, b_enc, W_dec = dictionary(8, 600, torch.Generator().manual_seed(1))  # noqa: N806
+    x = torch.ones(20, 8)
+    W_enc[3, 5] = torch.nan
+    values, pattern, _ = kernels.topk_apart(x, W_enc, b_enc, 4, torch.arange(100))
+    assert not torch.isfinite(kernels.decode(values.relu(), pattern, W_dec)).all()
+
+
+@pytest.mark.parametrize("width", [sparse.SLICE - 1, sparse.SLICE, 2 * sparse.SLICE + 5])
+def test_sums_of_wide_rows(width: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    frame, latent = (torch.rand(9, 30, generator=generator) < 0.3).nonzero(as_tuple=True)
+    pattern = Pattern.ragged(frame, latent, 9, 30)
+    values = torch.randn(len(latent), generator=generator)
+    dense = torch.zeros(9, 30).index_put((frame, latent), values)
+    for found, factor, matrix in ((pattern.times, 30, dense), (pattern.transposed_times, 9, dense.T)):
+        right = torch.randn(factor, width, generator=generator)
+        torch.testing.assert_close(found(values, right), matrix @ right)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,15 @@ class AuxK(Architecture):
         require("aux_coefficient", self.aux_coefficient, 0 <= self.aux_coefficient < math.inf, "0 or more")
 
 
+class Reconstructed(NamedTuple):
+    """What was reconstructed from the chosen latents."""
+
+    loss: Loss
+    error: Tensor  # x - x_hat, [frames, d_in]
+    fired: Tensor  # [d_sae] bool
+    scored: Tensor | None = None  # scores [frames, silent] of latents that have long been silent, where they were made
+
+
 class AuxKTraining(Training):
     """Weights in training with pre = (x - b_dec) W_enc + b_enc, the loss over some of them, and the auxiliary loss."""
 
@@ -60,27 +70,43 @@ class AuxKTraining(Training):
         x = self.prepare(x)
         centered, shift = center(x, self.b_dec)
         b_enc = shift @ self.W_enc.detach() + self.b_enc  # the shift is zero: it has a gradient, but gives none
-        loss, error, fired = self.reconstruct(x, centered, b_enc)
-        self.count_firing(fired, parallel.total_frames(x))
+        frames = parallel.total_frames(x)
+        silent = self.since_fired + frames > self.dead_after if self.aux_coefficient else self.since_fired < 0
+        silent = silent.nonzero()[:, 0]
+        loss, error, fired, scored = self.reconstruct(x, centered, b_enc, silent)
+        self.count_firing(fired, frames)
         if self.aux_coefficient:
-            auxiliary = self.auxiliary(centered, b_enc, error.detach())
+            auxiliary = self.auxiliary(centered, b_enc, error.detach(), silent, scored)
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
 
     @abstractmethod
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
-        """Choose among pre = centered W_enc + b_enc: the loss, the error x - x_hat, what fired [d_sae] bool."""
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
+        """Choose among pre = centered W_enc + b_enc; `silent` are the latents that are dead if they are not chosen."""
 
-    def auxiliary(self, centered: Tensor, b_enc: Tensor, error: Tensor) -> Tensor:
-        """The auxiliary loss, for x - b_dec and the detached error, each [frames, d_in]."""
-        dead = (self.since_fired > self.dead_after).nonzero()[:, 0]
+    def auxiliary(
+        self, centered: Tensor, b_enc: Tensor, error: Tensor, silent: Tensor, scored: Tensor | None
+    ) -> Tensor:
+        """The auxiliary loss.
+
+        Args:
+            centered: x - b_dec, [frames, d_in].
+            b_enc: [d_sae].
+            error: x - x_hat, detached, [frames, d_in].
+            silent: [silent] int64, the dead latents and those that this batch has revived.
+            scored: their scores [frames, silent], if they are known.
+        """
+        is_dead = self.since_fired[silent] > 0
+        if not is_dead.all():
+            scored = None if scored is None else scored.index_select(1, is_dead.nonzero()[:, 0])
+        dead = silent[is_dead]
         if not len(dead):
             return error.new_zeros(())
         W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
         b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
         if len(dead) >= SPARSE * count:
-            values, pattern = kernels.topk(centered, W_enc, b_enc, count)
+            values, pattern = kernels.topk(centered, W_enc, b_enc, count, scored)
             predicted = kernels.decode(values.relu(), pattern, W_dec)
         else:
             pre = centered @ W_enc + b_enc

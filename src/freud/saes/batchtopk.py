@@ -21,7 +21,7 @@ from torch import Tensor
 
 from freud.saes import parallel
 from freud.saes.architecture import Loss
-from freud.saes.auxk import AuxK, AuxKTraining
+from freud.saes.auxk import AuxK, AuxKTraining, Reconstructed
 from freud.saes.jumprelu import JumpReLUSAE
 
 MEMORY = 0.99  # of the running threshold, a batch
@@ -50,7 +50,7 @@ class BatchTopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.register_buffer("threshold", torch.full((), torch.nan))
 
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
         frame, latent, value = self.choose(centered @ self.W_enc + b_enc)
         self.learn_threshold(value.detach())
         error = x - self.decode(frame, latent, value, len(x)) - self.b_dec
@@ -58,7 +58,7 @@ class BatchTopKTraining(AuxKTraining):
         fired = torch.zeros_like(self.since_fired, dtype=torch.bool)
         fired[latent] = True
         loss = Loss(squared / parallel.variance(x), squared.detach(), value.new_tensor(len(value) / len(x)), {})
-        return loss, error, fired
+        return Reconstructed(loss, error, fired)
 
     def choose(self, pre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The kept entries of pre [frames, d_sae], all above zero: frame (ascending), latent and value, each [kept]."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from freud.saes import parallel
 from freud.saes.architecture import Loss, require
+from freud.saes.auxk import Reconstructed
 from freud.saes.batchtopk import BatchTopK, BatchTopKTraining
 
 
@@ -51,7 +52,7 @@ class MatryoshkaTraining(BatchTopKTraining):
         super().__init__(settings, sample, seed)
         self.bounds = [0, *(round(share * len(self.since_fired)) for share in settings.prefixes)]
 
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
         frame, latent, value = self.choose(centered @ self.W_enc + b_enc)
         self.learn_threshold(value.detach())
         error, every = x - self.b_dec, []
@@ -64,4 +65,5 @@ class MatryoshkaTraining(BatchTopKTraining):
         variance = parallel.variance(x)
         total = torch.stack(every).mean() / variance
         parts = {"shortest_prefix": every[0].detach() / variance}
-        return Loss(total, every[-1].detach(), value.new_tensor(len(value) / len(x)), parts), error, fired
+        loss = Loss(total, every[-1].detach(), value.new_tensor(len(value) / len(x)), parts)
+        return Reconstructed(loss, error, fired)

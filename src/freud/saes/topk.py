@@ -17,7 +17,7 @@ from torch import Tensor
 
 from freud.saes import kernels, parallel
 from freud.saes.architecture import Loss
-from freud.saes.auxk import AuxK, AuxKTraining
+from freud.saes.auxk import SPARSE, AuxK, AuxKTraining, Reconstructed
 from freud.saes.sae import SAE, Sparse
 
 MULTI = 4  # times k
@@ -76,9 +76,9 @@ class TopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.most = min(MULTI * self.k, len(self.since_fired)) if settings.multi_topk else self.k
 
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor) -> tuple[Loss, Tensor, Tensor]:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
         variance = parallel.variance(x)
-        values, pattern = kernels.topk(centered, self.W_enc, b_enc, self.most)
+        values, pattern, scored = self.choose(centered, b_enc, silent)
         values, total = values.relu(), torch.zeros((), device=x.device)
         if self.most > self.k:
             total = MULTI_WEIGHT * self._error(x, values, pattern).square().sum() / variance
@@ -86,7 +86,14 @@ class TopKTraining(AuxKTraining):
         error = self._error(x, values, pattern)
         squared = error.square().sum()
         loss = Loss(squared / variance + total, squared.detach(), (values > 0).sum() / len(x), {})
-        return loss, error, pattern.fired(values)
+        return Reconstructed(loss, error, pattern.fired(values), scored)
+
+    def choose(self, centered: Tensor, b_enc: Tensor, silent: Tensor) -> tuple[Tensor, kernels.Pattern, Tensor | None]:
+        """Values [frames * most], where they are, and the scores of `silent` if it is cheaper to make them here."""
+        many = len(silent) >= SPARSE * self.aux_k and len(silent) + self.most <= len(b_enc)
+        if many and centered.device.type == "cpu":
+            return kernels.topk_apart(centered, self.W_enc, b_enc, self.most, silent)
+        return *kernels.topk(centered, self.W_enc, b_enc, self.most), None
 
     def _error(self, x: Tensor, values: Tensor, pattern: kernels.Pattern) -> Tensor:
         return x - (kernels.decode(values, pattern, self.W_dec) + self.b_dec)

@@ -5,7 +5,7 @@ backward. `plain.py` says the same in dense autograd and is what every path is t
 differentiable and may be mixed with any other operation.
 """
 
-from freud.saes.kernels.choose import topk
+from freud.saes.kernels.choose import topk, topk_apart
 from freud.saes.kernels.sparse import Pattern, decode, scores
 
-__all__ = ["Pattern", "decode", "scores", "topk"]
+__all__ = ["Pattern", "decode", "scores", "topk", "topk_apart"]

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SLICE = 96  # columns of a dense factor that are summed at a time: what is gathered from then stays in a core's cache
+
 with warnings.catch_warnings():  # torch says once a process that compressed sparse rows are in beta
     warnings.simplefilter("ignore", UserWarning)
     torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([]).int(), torch.tensor([]), (1, 1))
@@ -114,7 +116,11 @@ def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> 
         from freud.saes.kernels import triton_sparse
 
         return triton_sparse.sum_rows(values, places, starts, dense)
-    return F.embedding_bag(places, dense, starts, per_sample_weights=values, mode="sum", include_last_offset=True)
+    sums = [
+        F.embedding_bag(places, columns, starts, per_sample_weights=values, mode="sum", include_last_offset=True)
+        for columns in map(Tensor.contiguous, dense.split(SLICE, dim=1))
+    ]
+    return sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
 
 
 def triton_for(tensor: Tensor) -> bool:
