@@ -1,7 +1,7 @@
-"""Muon: momentum with orthogonalised updates, for the weight matrices inside the transformer blocks.
+"""Muon, momentum with orthogonalised updates, for the weight matrices inside transformer blocks; AdamW for the rest.
 
-Needs fewer steps than AdamW here. Matrices of one shape are stacked, so that a step is a few batched
-products.
+Muon needs fewer steps than AdamW here. Matrices of one shape are stacked, so that a step is a few batched
+products. The exported weights are an exponential average of those that are trained.
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def orthogonalize(x: Tensor) -> Tensor:
@@ -66,3 +66,46 @@ def sum_over_processes(tensors: list[Tensor], scale: float = 1.0) -> None:
     dist.all_reduce(flat)
     for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor)).mul_(scale)
+
+
+class Optimizer:
+    """Muon and AdamW over what of a module needs gradients, which are averaged over the processes and clipped."""
+
+    def __init__(self, module: nn.Module) -> None:
+        named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        self.parameters = [p for _, p in named]
+        self.muon = Muon(p for n, p in named if ".layers." in n and p.ndim == 2)
+        rest = [p for n, p in named if not (".layers." in n and p.ndim == 2)]
+        self.adamw = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def step(self, learning_rate: float) -> Tensor:
+        """One update with the gradients that there are, which are then gone; their norm over all processes."""
+        used = [p for p in self.parameters if p.grad is not None]
+        sum_over_processes([p.grad for p in used if p.grad is not None], 1 / dist.get_world_size())
+        norm = nn.utils.clip_grad_norm_(used, 1.0)
+        self.adamw.param_groups[0]["lr"] = learning_rate
+        self.adamw.step()
+        self.muon.step(learning_rate)
+        for parameter in used:
+            parameter.grad = None
+        return norm
+
+    def state_dict(self) -> dict:
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.muon.load_state_dict(state["muon"])
+        self.adamw.load_state_dict(state["adamw"])
+
+
+class Average:
+    """The exponential average of a module's parameters, over about 500 steps once there have been as many."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.weights = {n: p.detach().clone() for n, p in module.named_parameters()}
+
+    def update(self, module: nn.Module, step: int) -> None:
+        """Takes the parameters after `step` steps into the average."""
+        decay = min(0.998, step / (step + 20))
+        live = dict(module.named_parameters())
+        torch._foreach_lerp_(list(self.weights.values()), [live[n].detach() for n in self.weights], 1 - decay)

@@ -27,9 +27,10 @@ import torch
 import torch.distributed as dist
 from data import IGNORE, PHONES, Batch, LogMel, Noise, Speech, make_batch
 from model import WINDOW, build_model, build_processor, decode, encode
-from optimizer import Muon, sum_over_processes
+from optimizer import Average, Optimizer
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import WhisperForConditionalGeneration
 
 SAVE_EVERY = 200
 
@@ -64,9 +65,9 @@ class Plan:
 class Trainee(nn.Module):
     """The model and the head that is thrown away."""
 
-    def __init__(self) -> None:
+    def __init__(self, whisper: WhisperForConditionalGeneration) -> None:
         super().__init__()
-        self.whisper = build_model()
+        self.whisper = whisper
         self.phone_head = nn.Linear(self.whisper.config.d_model, len(PHONES))
 
     def forward(self, mel: Tensor, batch: Batch, guidance: float) -> dict[str, Tensor]:
@@ -101,19 +102,24 @@ def attention_loss(attention: Tensor, batch: Batch) -> Tensor:
     return -(mass + 1e-3).log().mean(1)[spoken].mean()
 
 
+def load_start(start: Path) -> WhisperForConditionalGeneration:
+    """The model of a folder, or the averaged weights of a checkpoint, in float32."""
+    if start.is_dir():
+        return WhisperForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
+    model = build_model()
+    model.load_state_dict(torch.load(start, weights_only=True)["average"], strict=False)  # the output is the embedding
+    return model
+
+
 class Training:
     """Everything that a checkpoint holds."""
 
-    def __init__(self, work: Path, plan: Plan) -> None:
+    def __init__(self, work: Path, plan: Plan, start: Path | None) -> None:
         torch.manual_seed(0)
         self.work, self.plan, self.step = work, plan, 0
-        self.trainee = Trainee()
-        named = [(n, p) for n, p in self.trainee.named_parameters() if p.requires_grad]
-        inside = [p for n, p in named if ".layers." in n and p.ndim == 2]
-        outside = [p for n, p in named if not (".layers." in n and p.ndim == 2)]
-        self.muon = Muon(inside)
-        self.adamw = torch.optim.AdamW(outside, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self.average = {n: p.detach().clone() for n, p in self.trainee.whisper.named_parameters()}
+        self.trainee = Trainee(build_model() if start is None else load_start(start))
+        self.optimizer = Optimizer(self.trainee)
+        self.average = Average(self.trainee.whisper)
         self.shards = 0
 
     def save(self) -> None:
@@ -121,9 +127,8 @@ class Training:
             "step": self.step,
             "shards": self.shards,
             "trainee": self.trainee.state_dict(),
-            "average": self.average,
-            "muon": self.muon.state_dict(),
-            "adamw": self.adamw.state_dict(),
+            "average": self.average.weights,
+            "optimizer": self.optimizer.state_dict(),
         }
         partial = self.work / "checkpoint.part"
         torch.save(state, partial)
@@ -131,26 +136,16 @@ class Training:
 
     def load(self) -> None:
         state = torch.load(self.work / "checkpoint.pt", weights_only=True)
-        self.step, self.shards, self.average = state["step"], state["shards"], state["average"]
+        self.step, self.shards, self.average.weights = state["step"], state["shards"], state["average"]
         self.trainee.load_state_dict(state["trainee"])
-        self.muon.load_state_dict(state["muon"])
-        self.adamw.load_state_dict(state["adamw"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
     def update(self, mel: Tensor, batch: Batch, forward: Callable) -> dict[str, Tensor]:
         losses = forward(mel, batch, self.plan.guidance(self.step))
         losses["loss"].backward()
-        parameters = [p for p in self.trainee.parameters() if p.grad is not None]
-        sum_over_processes([p.grad for p in parameters if p.grad is not None], 1 / dist.get_world_size())
-        losses["norm"] = nn.utils.clip_grad_norm_(parameters, 1.0)
-        rate = self.plan.learning_rate(self.step)
-        self.adamw.param_groups[0]["lr"] = rate
-        self.adamw.step()
-        self.muon.step(rate)
-        self.trainee.zero_grad(set_to_none=True)
+        losses["norm"] = self.optimizer.step(self.plan.learning_rate(self.step))
         self.step += 1
-        decay = min(0.998, self.step / (self.step + 20))
-        live = dict(self.trainee.whisper.named_parameters())
-        torch._foreach_lerp_(list(self.average.values()), [live[n].detach() for n in self.average], 1 - decay)
+        self.average.update(self.trainee.whisper, self.step)
         return losses
 
 
@@ -183,12 +178,13 @@ def main() -> None:
     parser.add_argument("--guided", type=int, default=1500)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch-seconds", type=float, default=80)
+    parser.add_argument("--weights", type=Path, help="a model folder or a checkpoint to begin with")
     args = parser.parse_args()
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     first = dist.get_rank() == 0
     plan = Plan(args.steps, args.cooldown, args.guided, args.rate, args.batch_seconds)
-    training = Training(args.work, plan)
+    training = Training(args.work, plan, args.weights)
     if (args.work / "checkpoint.pt").exists():
         training.load()
     mel = LogMel(build_processor().feature_extractor.mel_filters)

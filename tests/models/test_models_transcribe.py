@@ -14,9 +14,10 @@ import torch
 import whisper.decoding
 from twin import to_transformers
 
-import freud.models
+import freud
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.models import whisper_decoding, whisper_tokens
+from freud.pipeline import demo_folder
 
 MULTILINGUAL, ENGLISH, LARGE_V3 = 51865, 51864, 51866
 
@@ -301,3 +302,53 @@ def test_a_check_of_the_first_rows_text_gives_what_decoding_gives(multilingual: 
             checked = whisper_decoding.decode(decoder, encoded, prompt, steering, search, alike=True)
         assert checked == alone
     assert len(set(alone)) > 1
+
+
+def test_a_row_that_says_something_else_tries_what_the_first_row_says_later(
+    nano: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clip whose noise changes a word or two, the texts are those of decoding token by token, in fewer passes."""
+    corpus = freud.corpus.read(demo_folder())
+    spoken = [clip for clip in corpus if clip.transcript and clip.split == "test"]
+    prompt = nano.steering.prompt("<|en|>", "transcribe")
+    passes: list[int] = []
+    forward = type(nano.decoder).forward
+
+    def counted(self: Any, tokens: torch.Tensor, *rest: Any) -> torch.Tensor:
+        passes.append(tokens.shape[1])
+        return forward(self, tokens, *rest)
+
+    monkeypatch.setattr(type(nano.decoder), "forward", counted)
+    differing = needed = made = 0
+    for clip in spoken[::3]:
+        mel = nano.log_mel([freud.audio.load(corpus.audio_path(clip))])
+        with torch.inference_mode():
+            heard = nano.run(mel)
+            encoded = torch.cat(
+                [heard, heard + torch.randn(heard.shape, generator=torch.Generator().manual_seed(1)) / 3]
+            )
+            passes.clear()
+            alone = whisper_decoding.decode(nano.decoder, encoded, prompt, nano.steering)
+            passes.clear()
+            tried = whisper_decoding.decode(nano.decoder, encoded, prompt, nano.steering, alike=True)
+        assert tried == alone
+        if alone[0] != alone[1]:
+            differing += 1
+            first, second = (text.tokens for text in alone)
+            same = next(i for i, (a, b) in enumerate(zip((*first, -1), (*second, -1), strict=False)) if a != b)
+            needed += len(second) + 1 - same - 1  # tokens and the end, but for the one that differs in the check
+            made += len(passes) - (len(first) + 1) - 1  # without the first row's own and the check of its text
+    assert differing > 3, "the rows hear the same, so this test proves nothing"
+    assert 2 * made < needed, "where a row differs, every token was a pass of its own"
+
+
+def test_several_tokens_after_some_in_the_cache_are_read_as_one_by_one(multilingual: Any) -> None:
+    encoded = multilingual.run(torch.randn(2, 80, 200, generator=torch.Generator().manual_seed(3)) / 2)
+    tokens = torch.randint(0, 1000, (2, 9), generator=torch.Generator().manual_seed(4))
+    whole = multilingual.decoder(tokens, encoded)
+    cache = whisper_decoding.Cache()
+    parts = [multilingual.decoder(part, encoded, cache) for part in tokens.split([3, 4, 2], 1)]
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-4, atol=1e-5)
+    cache.forget(5)
+    again = multilingual.decoder(tokens[:, 5:], encoded, cache)
+    torch.testing.assert_close(again, whole[:, 5:], rtol=1e-4, atol=1e-5)

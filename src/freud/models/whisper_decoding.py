@@ -76,8 +76,9 @@ def decode(
         steering: which tokens end a text or never occur in one.
         search: greedy if not given.
         cache: an empty one to fill; its `cross` part is then of use to `score`.
-        alike: rows likely hear the same: when greedy, the first row's text is checked for all others in one pass, and
-            only those that would go on otherwise are decoded from there. The texts are the same, sooner.
+        alike: rows likely hear the same: when greedy, the first row's text is checked for all others in one pass. Those
+            that would go on otherwise are decoded from there, and what the first row says later is tried where it may
+            fit. The texts are the same, sooner.
     """
     limit = steering.max_length - 1
     if search.max_new_tokens is not None:
@@ -89,51 +90,76 @@ def decode(
     given = torch.tensor(prompt, device=encoded.device).expand(len(encoded), -1)
     if alike and len(encoded) > 1 and not search.temperature:
         return _after_the_first(decoder, encoded, given, steering, search, limit, cache)
-    return _one_by_one(decoder, encoded, given, [], steering, search, limit, cache)
+    return _one_by_one(decoder, encoded, given, steering, search, limit, cache)
 
 
 def _after_the_first(
     decoder: Decoder, encoded: Tensor, given: Tensor, steering: Steering, search: Search, limit: int, cache: Cache
 ) -> list[Decoded]:
     """Greedy texts of rows that likely hear what the first row hears; see `decode`."""
-    (first,) = _one_by_one(decoder, encoded[:1], given[:1], [], steering, search, limit, Cache())
+    own, others = cache.split(1)
+    (first,) = _one_by_one(decoder, encoded[:1], given[:1], steering, search, limit, own)
     wanted = torch.tensor([*first.tokens, *([steering.end] if first.ended else [])], device=encoded.device)
-    read = torch.cat([given, wanted[:-1].expand(len(encoded), -1)], 1)
+    read = torch.cat([given[1:], wanted[:-1].expand(len(encoded) - 1, -1)], 1)
     logits = decoder.logits(
-        decoder(read, encoded, cache)[:, given.shape[1] - 1 :]
-    ).float()  # [rows, wanted, vocabulary]
+        decoder(read, encoded[1:], others)[:, given.shape[1] - 1 :]
+    ).float()  # [rows but the first, wanted, vocabulary]
     _suppressed(logits[:, 0], steering, first=True)
     said = _suppressed(logits, steering, first=False).argmax(-1)
-    agreed = (said == wanted).long().cumprod(1).sum(1)  # [rows] tokens before the first that differs
-    agreed[0] = len(wanted)
-    others = (agreed < len(wanted)).nonzero()[:, 0]
-    found = [first] * len(encoded)
-    if len(others):
-        shared = int(agreed[others].min())
-        begun = [each.expand(len(others)) for each in wanted[:shared]] + [said[others, shared]]
-        rest = cache.cut(others, given.shape[1] + shared)
-        texts = _one_by_one(decoder, encoded[others], begun[-1][:, None], begun, steering, search, limit, rest)
-        for row, text in zip(others.tolist(), texts, strict=True):
-            found[row] = text
+    agreed = (said == wanted).long().cumprod(1).sum(1)  # tokens before the first that differs
+    found = [first]
+    for row, same in enumerate(agreed.tolist()):
+        if same == len(wanted):
+            found.append(first)
+            continue
+        text = [*first.tokens[:same], int(said[row, same])]
+        rest = others.cut(torch.tensor([row], device=encoded.device), given.shape[1] + same)
+        heard = encoded[row + 1 : row + 2]
+        found.append(_along(decoder, heard, list(first.tokens), text, steering, limit, rest))
+    cache.take_audio(own, others)
     return found
+
+
+def _along(
+    decoder: Decoder, encoded: Tensor, draft: list[int], text: list[int], steering: Steering, limit: int, cache: Cache
+) -> Decoded:
+    """The greedy text of one row that begins with `text`, all but the last token of which is in the cache.
+
+    Where two tokens in a row stand in the draft, what follows there is read with the latest token in one pass, and kept
+    as far as the row says the same (speculative decoding, Leviathan et al. 2023, with a text for a draft model).
+    """
+    before = cache.length + 1 - len(text)
+    while text[-1] != steering.end and len(text) < limit:
+        guess = _what_follows(draft, text)[: limit - len(text) - 1]
+        read = torch.tensor([[text[-1], *guess]], device=encoded.device)
+        logits = decoder.logits(decoder(read, encoded, cache)[0]).float()
+        said = _suppressed(logits, steering, first=False).argmax(-1).tolist()
+        right = next((i for i, token in enumerate(guess) if said[i] != token), len(guess))
+        text += said[: right + 1]
+        cache.forget(before + len(text) - 1)
+    return _until_end(text, steering.end)
+
+
+def _what_follows(draft: list[int], text: list[int]) -> list[int]:
+    """The draft after the last two tokens of `text`, where it has them, at the place nearest to the end of `text`."""
+    places = [i for i in range(2, len(draft)) if draft[i - 2 : i] == text[-2:]]
+    return draft[min(places, key=lambda i: abs(i - len(text))) :] if places else []
 
 
 def _one_by_one(
     decoder: Decoder,
     encoded: Tensor,
     latest: Tensor,
-    chosen: list[Tensor],
     steering: Steering,
     search: Search,
     limit: int,
     cache: Cache,
 ) -> list[Decoded]:
-    """Token after token, from `latest` [rows, tokens not yet in the cache] and what was chosen before, [rows] each."""
+    """Token after token, from the prompt `latest` [rows, tokens]."""
     rows, device = len(encoded), encoded.device
     generator = torch.Generator().manual_seed(search.seed)
     ended = torch.zeros(rows, dtype=torch.bool, device=device)
-    for each in chosen:
-        ended |= each == steering.end
+    chosen: list[Tensor] = []
     while len(chosen) < limit and not bool(ended.all()):
         scores = _scores(decoder, latest, encoded, cache, steering, first=not chosen)
         if search.temperature:  # Gumbel-max: the largest of log p / t + g is a draw from p^(1/t)

@@ -35,13 +35,31 @@ class Cache:
         fresh.cross = dict(self.cross)
         return fresh
 
+    def split(self, row: int) -> tuple[Cache, Cache]:
+        """Caches of the same audio that have decoded nothing yet: of the rows before this one, and of the others."""
+        first, rest = Cache(), Cache()
+        first.cross = {block: (k[:row], v[:row]) for block, (k, v) in self.cross.items()}
+        rest.cross = {block: (k[row:], v[row:]) for block, (k, v) in self.cross.items()}
+        return first, rest
+
+    def take_audio(self, *parts: Cache) -> None:
+        """The audio of these caches' rows, one after the other, becomes that of this one."""
+        for block in parts[0].cross:
+            keys, values = zip(*(part.cross[block] for part in parts), strict=True)
+            self.cross[block] = torch.cat(keys), torch.cat(values)
+
     def cut(self, rows: Tensor, length: int) -> Cache:
         """A cache of these rows [kept], of their audio and their first `length` tokens."""
         part = Cache()
-        part.length = length
-        part.own = {block: (k[rows, :, :length], v[rows, :, :length]) for block, (k, v) in self.own.items()}
+        part.own = {block: (k[rows], v[rows]) for block, (k, v) in self.own.items()}
         part.cross = {block: (k[rows], v[rows]) for block, (k, v) in self.cross.items()}
+        part.forget(length)
         return part
+
+    def forget(self, length: int) -> None:
+        """Keep the first `length` tokens."""
+        self.length = length
+        self.own = {block: (k[:, :, :length], v[:, :, :length]) for block, (k, v) in self.own.items()}
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows [kept] of the tokens' part, in this order; rows of the same audio may trade places."""
@@ -71,7 +89,7 @@ class Attention(nn.Module):
             x: where queries come from.
             source: where keys and values come from, [B, S, width]; None to use `past` as it is.
             past: keys and values before those of `source`.
-            causal: a position sees no later one; only without `past`.
+            causal: a position sees no later one.
         """
         query = self._heads(self.q_proj(x) * (self.embed_dim // self.num_heads) ** -0.5)
         keys, values = past if source is None and past else (None, None)
@@ -84,7 +102,12 @@ class Attention(nn.Module):
         rows, length = x.shape[:2]
         if rows > len(keys):  # rows of the same audio (beams) are so many queries of it
             query = query.unflatten(0, (len(keys), -1)).transpose(1, 2).flatten(2, 3)
-        mixed = F.scaled_dot_product_attention(query, keys, values, scale=1.0, is_causal=causal)
+        mask = None
+        if causal and past:
+            mask = torch.ones(length, keys.shape[2], dtype=torch.bool, device=x.device).tril(keys.shape[2] - length)
+        mixed = F.scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask, scale=1.0, is_causal=causal and mask is None
+        )
         if rows > len(keys):
             mixed = mixed.unflatten(2, (-1, length)).transpose(1, 2).flatten(0, 1)
         return self.out_proj(mixed.transpose(1, 2).flatten(2)), (keys, values)
@@ -189,7 +212,7 @@ class Decoder(nn.Module):
         """What the decoder makes of each token: [rows, L, width].
 
         Args:
-            tokens: [rows, L]; those that follow what is in the cache. More than one only if it is empty.
+            tokens: [rows, L]; those that follow what is in the cache.
             encoded: [B, T, width]; rows / B consecutive rows of tokens belong to each.
             cache: is added to; left out, nothing is kept.
         """
