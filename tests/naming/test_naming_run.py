@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import freud
@@ -133,11 +134,15 @@ def test_a_labels_page_and_the_matrix(names: Names) -> None:
 @pytest.mark.parametrize("name", list(tables.SCHEMAS))
 def test_every_table_leaves_as_csv_and_parquet(names: Names, name: str, tmp_path: Path) -> None:
     for ending in (".csv", ".parquet"):
-        tables.export(names.table(name), tmp_path / f"{name}{ending}")
+        names.export(name, tmp_path / f"{name}{ending}")
     lines = (tmp_path / f"{name}.csv").read_text().splitlines()
-    assert lines[0].count(",") == len(names.table(name).schema) - 1
+    assert lines[0].count(",") == len(names.table(name).schema) + 2
+    rows = pq.read_table(tmp_path / f"{name}.parquet")
+    assert rows.drop_columns(["site", "basis", "split"]).equals(names.table(name))
+    facts = {(row["site"], row["basis"], row["split"]) for row in rows.to_pylist()}
+    assert facts == ({(names.site, "latents", names.artifact.manifest["split"]["by"])} if len(rows) else set())
     with pytest.raises(FreudError, match="ends in"):
-        tables.export(names.table(name), tmp_path / "x.txt")
+        names.export(name, tmp_path / "x.txt")
 
 
 def test_detection_tells_a_good_name_from_a_wrong_one(names: Names, index: FeatureIndex, some: Corpus) -> None:
@@ -179,6 +184,20 @@ def test_the_command_names_a_result_and_the_index_shows_it(result: Path, tmp_pat
     assert rows[0]["name"] == "mine"
     main(["search", str(copy), "--site", "encoder.blocks.0.mlp.1", "--feature", "0"])
     assert capsys.readouterr().out.splitlines()[0] == "feature 0: mine"
+
+
+def test_names_elsewhere_are_those_that_are_shown(result: Path, tmp_path: Path, capsys) -> None:
+    """With `--out` the command shows and exports the names that lie there, not those of the result."""
+    copy, out = shutil.copytree(result, tmp_path / "discovered"), tmp_path / "elsewhere"
+    site = ["--site", "encoder.blocks.0.mlp.1", "--basis", "neurons", "--no-controls", "--json"]
+    main(["name", str(copy), *site, "--kind", "class"])
+    main(["name", str(copy), *site, "--kind", "acoustic", "--out", str(out)])
+    capsys.readouterr()
+    for options, kinds in (([], {"class"}), (["--out", str(out)], {"acoustic"})):
+        main(["name", str(copy), *site, *options, "--table", "labels", "--export", str(tmp_path / "labels.parquet")])
+        assert set(pq.read_table(tmp_path / "labels.parquet")["kind"].to_pylist()) == kinds
+    assert naming.read_all(copy, out)[0].path == out / "encoder.blocks.0.mlp.1" / "neurons"
+    assert naming.read_all(copy, naming.read_all(copy, out)[0].path)[0].path == naming.read_all(copy, out)[0].path
 
 
 def test_too_little_to_name_is_said(index: FeatureIndex, demo: Corpus, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def main(
     out: Maybe[Path] = None,
     top: int = 20,
     export: Maybe[Path] = None,
-    table: Literal["names", "scores", "labels", "best", "controls", "matrix"] = "names",
+    table: Literal["names", "scores", "labels", "best", "controls", "matrix", "split"] = "names",
     json: Json = False,
 ) -> None:
     """Name every feature after the label that it responds to, with held-out scores and controls.
@@ -50,7 +50,7 @@ def main(
         no_controls: Leave out raw coordinates, PCA, the frozen random decoder and the linear probe.
         seed: Of the split, the shuffles and the intervals.
         corpus: The corpus, if it is not where it was.
-        out: Folder to write (default: names/ in the result).
+        out: Folder of the names (default: names/ in the result).
         top: How many to print.
         export: Write --table to this .csv or .parquet file.
         table: Which table to export.
@@ -59,7 +59,7 @@ def main(
     import freud
     from freud.errors import FreudError
 
-    every = _made(result, site, basis) if label or export or feature is not None else []
+    every = _made(result, out, site, basis) if label or export or feature is not None else []
     every = every or freud.name(
         result, site=site, basis=basis, out=out, corpus=corpus, kinds=kind or None, words=words, by=by,
         controls=not no_controls, seed=seed, progress=not json,
@@ -74,9 +74,7 @@ def main(
         raise FreudError("--feature and --export: give --site and --basis, the result has several")
     names = every[0]
     if export is not None:
-        from freud.naming.tables import export as write
-
-        write(names.table(table), export)
+        names.export(table, export)
         if not json:
             print(f"written to {export}")
         return
@@ -92,11 +90,11 @@ def main(
             _print_names(each, top)
 
 
-def _made(result: Path, site: str | None, basis: str | None) -> list[Names]:
+def _made(result: Path, out: Path | None, site: str | None, basis: str | None) -> list[Names]:
     """The names that a result already has, with whatever settings they were made."""
     from freud.naming import read_all
 
-    return [names for names in read_all(result) if site in {None, names.site} and basis in {None, names.basis}]
+    return [names for names in read_all(result, out) if site in {None, names.site} and basis in {None, names.basis}]
 
 
 def _summary(names: Names, top: int) -> dict:

@@ -58,6 +58,19 @@ class Names:
             self._tables[name] = pq.read_table(self.artifact.file(f"{name}.parquet"))
         return self._tables[name]
 
+    def export(self, name: str, path: Path) -> None:
+        """Write a table to .csv or .parquet with what it needs to stand alone: site, basis, and what was held out as a
+        whole (`split`: "speaker" or "clip").
+
+        Raises:
+            UnknownNameError: no such table. FreudError: another ending.
+        """
+        rows = self.table(name)
+        facts = {"site": self.site, "basis": self.basis, "split": self.artifact.manifest["split"]["by"]}
+        for place, (column, value) in enumerate(facts.items()):
+            rows = rows.add_column(place, column, pa.array([value] * len(rows), pa.string()))
+        tables.export(rows, path)
+
     @cached_property
     def _tables(self) -> dict[str, pa.Table]:
         return {}
@@ -237,9 +250,17 @@ def read(path: Path | str) -> Names:
     return Names(artifacts.read(path, tables.KIND))
 
 
-def read_all(result: Path | str) -> list[Names]:
-    """The names of every index of a result of discover, in the order of its sites; none is no error."""
-    return [read(path.parent) for path in sorted(Path(result).glob("names/*/*/manifest.json"), key=_depth)]
+def read_all(result: Path | str, out: Path | str | None = None) -> list[Names]:
+    """The names of every index of a result of discover, in the order of its sites; none is no error.
+
+    Args:
+        result: the folder.
+        out: where the names are, if not in `names/` of the result: the `out` that they were made with.
+    """
+    where = Path(result) / "names" if out is None else Path(out)
+    if (where / artifacts.MANIFEST).is_file():  # of a single index
+        return [read(where)]
+    return [read(path.parent) for path in sorted(where.glob(f"*/*/{artifacts.MANIFEST}"), key=_depth)]
 
 
 def _depth(path: Path) -> tuple[Any, ...]:
