@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -84,7 +84,7 @@ def main(
     """
     if not feature:
         raise FreudError("--feature: give the number of at least one neuron or latent")
-    listener, clips, features = _open(model, sae, result, corpus, site, feature)
+    listener, clips, features, percentile = _open(model, sae, result, corpus, site, feature)
     if sweep:
         rows = _sweep(listener, clips, clip, features, sweep, controls, substitute, out)
         if json:
@@ -97,7 +97,7 @@ def main(
 
     where = _clip(clips, clip)
     given = {"scale": scale, "set": set, "add": add, "clamp": clamp, "ablate": ablate or None}
-    edits = [_edit(each, given, unit, listener, clips, None if sae else result) for each in features]
+    edits = [_edit(each, given, percentile if unit == "p99" else None) for each in features]
     if span:
         edits = [each.during(*span) for each in edits]
     if during:
@@ -128,13 +128,13 @@ def _open(
     corpus: Path | None,
     site: str | None,
     numbers: Sequence[int],
-) -> tuple[AudioModel, Corpus | None, list[Feature]]:
-    """The model, the corpus if there is one, and the features."""
+) -> tuple[AudioModel, Corpus | None, list[Feature], Callable[[Feature], float]]:
+    """The model, the corpus if there is one, the features, and what finds a feature's own 99th percentile."""
     from freud import models
     from freud.editing import open_sae
     from freud.models.edits import latent, neuron
 
-    clips = None
+    clips, indexed = None, None if sae else result  # an SAE that is named may be another than the result's
     if result is not None:
         from freud import artifacts
         from freud import corpus as corpora
@@ -153,9 +153,25 @@ def _open(
     if dictionary is None and site is None:
         raise FreudError("give --sae for latents (such as --sae bundled), or --site for neurons")
     listener = models.load(model or "nano")
-    if dictionary is not None:
-        return listener, clips, [latent(dictionary, number, site) for number in numbers]
-    return listener, clips, [neuron(site or "", number) for number in numbers]
+    features = [latent(dictionary, each, site) if dictionary else neuron(site or "", each) for each in numbers]
+    return listener, clips, features, lambda feature: _percentile(feature, listener, clips, indexed)
+
+
+def _percentile(feature: Feature, model: AudioModel, clips: Corpus | None, result: Path | None) -> float:
+    """One unit of --add: from the result's index of the feature, or else by running the model on the corpus."""
+    if result is not None:
+        from freud import pipeline
+        from freud.features import browse
+
+        return browse.percentile(pipeline.open_index(result, feature.site, feature.basis), feature.index)
+    if clips is None:
+        raise FreudError("--add in units of the 99th percentile needs --corpus or --result; or give --unit raw")
+    from freud import audio
+    from freud.editing import percentile
+
+    return percentile(
+        model, feature, (audio.load(clips.audio_path(each), each.offset, each.duration) for each in clips)
+    )
 
 
 def _clip(clips: Corpus | None, clip: str | None) -> dict[str, Any]:
@@ -173,10 +189,8 @@ def _clip(clips: Corpus | None, clip: str | None) -> dict[str, Any]:
     }
 
 
-def _edit(
-    feature: Feature, given: dict[str, Any], unit: str, model: AudioModel, clips: Corpus | None, result: Path | None
-) -> Edit:
-    """The one edit that the flags describe; `result` has the index of the feature, if that is where it comes from."""
+def _edit(feature: Feature, given: dict[str, Any], unit: Callable[[Feature], float] | None) -> Edit:
+    """The one edit that the flags describe; `unit` says how much one is of what is added, if not 1."""
     asked = {name: value for name, value in given.items() if value is not None}
     if len(asked) != 1:
         names = ", ".join(f"--{name}" for name in given)
@@ -186,20 +200,8 @@ def _edit(
         return feature.ablate()
     if name == "clamp":
         return feature.clamp(*value)
-    if name == "add" and unit == "p99":
-        if result is not None:
-            from freud import pipeline
-            from freud.features import browse
-
-            index = pipeline.open_index(result, feature.site, feature.basis)
-            return feature.add(value, browse.percentile(index, feature.index))
-        if clips is None:
-            raise FreudError("--add in units of the 99th percentile needs --corpus or --result; or give --unit raw")
-        from freud import audio
-        from freud.editing import percentile
-
-        sounds = (audio.load(clips.audio_path(each), each.offset, each.duration) for each in clips)
-        return feature.add(value, percentile(model, feature, sounds))
+    if name == "add" and unit is not None:
+        return feature.add(value, unit(feature))
     return getattr(feature, name)(value)
 
 

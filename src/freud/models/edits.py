@@ -71,7 +71,7 @@ class Feature:
         Args:
             amount: in units of `unit`.
             unit: what one is worth: 1 for raw activations, or the feature's own 99th percentile, see
-                `freud.editing.percentiles`.
+                `freud.editing.percentile`.
         """
         return self._edit("add", value=_finite(amount, "amount") * _finite(unit, "unit"))
 
