@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +18,7 @@ from freud.errors import FreudError, UnknownNameError
 from freud.features import FeatureIndex
 from freud.models import AudioModel
 from freud.naming import Names, detection, tables
+from freud.naming.acoustics import MEASURES, clip_acoustics
 from freud.naming.labels import LabelBank
 from freud.saes import load
 
@@ -146,7 +148,6 @@ def test_every_table_leaves_as_csv_and_parquet(names: Names, name: str, tmp_path
 
 
 def test_detection_tells_a_good_name_from_a_wrong_one(names: Names, index: FeatureIndex, some: Corpus) -> None:
-    bank = LabelBank(some, kinds=("phone",))
     rows = [row for row in names.names() if row["kind"] == "phone" and row["recall"] and row["f1"] > 0.5]
     row = rows[0]
     asked = detection.items(index, names, row["feature"], 40)
@@ -158,10 +159,18 @@ def test_detection_tells_a_good_name_from_a_wrong_one(names: Names, index: Featu
         values = index.trace(row["feature"], item.clip)
         inside = values[round(item.mark_start * 50) : round(item.mark_end * 50)]
         assert bool((inside > 0).any()) == item.fires
-    right = detection.detect(asked, detection.by_label(bank, index, row["label"], row["lag_ms"]))
-    wrong = detection.detect(asked, detection.by_label(bank, index, "phone:AA", 0))
+    right = detection.detect(asked, detection.by_label(some, index, row["label"], row["lag_ms"]))
+    wrong = detection.detect(asked, detection.by_label(some, index, "phone:AA", 0))
     assert right.accuracy > 0.7 > wrong.accuracy
     assert right.low < right.accuracy < right.high or right.accuracy == 1
+    voiced = detection.by_label(some, index, "acoustic:voiced")
+    for item in asked:
+        clip = some[item.clip]
+        pitch = clip_acoustics(some.audio_path(clip), clip.offset, clip.duration)[:, MEASURES.index("F0")]
+        assert voiced(item) == np.isfinite(pitch[round(item.mark_start * 50) : round(item.mark_end * 50)]).any()
+    for label, error in (("measure:F0", "is a number"), ("phone:XX", "not among"), ("fone:X", "kind of label")):
+        with pytest.raises(FreudError, match=error):
+            detection.by_label(some, index, label)
     marks = detection.fuzzing(index, names, row["feature"], 20)
     assert {item.kind for item in marks} == {"right", "wrong"}
     assert detection.score([True, False], [True, True]).accuracy == 0.5

@@ -2,7 +2,7 @@
 
 Detection shows spans of held-out clips, half of them events of the feature, half hard negatives: the same class of
 phone while the feature is silent. Fuzzing marks a place in a clip, in half of the items the wrong one. The judge may be
-a tier (`by_label`), a person in the app's listening test, or a language model; all are scored by `detect`.
+a label (`by_label`), a person in the app's listening test, or a language model; all are scored by `detect`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Literal
 
 import numpy as np
 
+from freud.corpus import Corpus
 from freud.corpus.phones import phone, phone_set
-from freud.errors import FreudError
+from freud.errors import FreudError, UnknownNameError
 from freud.features import FeatureIndex
+from freud.naming.acoustics import clip_acoustics
 from freud.naming.labels import LabelBank
 from freud.naming.query import Names, Side
 
@@ -140,23 +142,35 @@ def score(truth: Sequence[bool], answers: Sequence[bool]) -> Detection:
     )
 
 
-def by_label(bank: LabelBank, index: FeatureIndex, label: str, lag_ms: float = 0.0) -> Callable[[Item], bool]:
-    """A judge that looks at the tiers: it says yes where the label is on any frame of the mark, `lag_ms` before it.
+def by_label(corpus: Corpus, index: FeatureIndex, label: str, lag_ms: float = 0.0) -> Callable[[Item], bool]:
+    """A judge that looks at the label: it says yes where that is on any frame of the mark, `lag_ms` before it.
 
     Args:
-        bank: of the corpus, with that label; not one that is measured on the sound.
+        corpus: of the index.
         index: for the clips.
         label: id of the label.
         lag_ms: how much later than the label the feature is expected.
+
+    Raises:
+        UnknownNameError: the corpus has no such label.
+        FreudError: a label that is a number is neither there nor not.
     """
-    column, rate = bank.index[label], index.frames_per_second
+    rate = index.frames_per_second
+    bank = LabelBank(corpus, rate, words=len(corpus.segment_table), kinds=(label.partition(":")[0],))
+    if label not in bank.index:
+        raise UnknownNameError(f"label {label!r}: not among the {len(bank.labels)} of its kind in {corpus.root}")
+    column = bank.index[label]
+    if bank.labels[column].continuous:
+        raise FreudError(f"label {label!r}: is a number at every frame; expected one that is there or not")
     frames = dict(index.sql("SELECT clip, frames FROM clips"))
     cached: dict[int, np.ndarray] = {}
 
     def judge(item: Item) -> bool:
         clip = index.clip_number(item.clip)
         if clip not in cached:
-            cached[clip] = bank.frames(clip, frames[clip])[:, column] > 0
+            of = corpus[item.clip]
+            sound = clip_acoustics(corpus.audio_path(of), of.offset, of.duration) if bank.needs_sound else None
+            cached[clip] = bank.frames(clip, frames[clip], sound)[:, column] > 0
         first, last = (round((time - lag_ms / 1000) * rate) for time in (item.mark_start, item.mark_end))
         return bool(cached[clip][max(first, 0) : max(last, 0)].any())
 
