@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 from served import LATENTS, NEURONS, RESIDUAL, floats, wav_bytes
@@ -12,7 +15,8 @@ from freud.corpus import Clip, Corpus
 from freud.features import FeatureIndex
 from freud.models import AudioModel
 from freud.saes import load as load_sae
-from freud.server import bundled
+from freud.server import Options, bundled
+from freud.server.serving import Serving
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +128,25 @@ def test_sounds_of_the_bundled_sae(nano: AudioModel, latents: FeatureIndex, corp
         assert wanted.tolist() == pytest.approx(sound.f1)
         assert len(sound.f1) == min(4, (scores >= scores.max() / 2).sum())
         assert heard[sound.clip].sum() == max(frames.sum() for frames in heard.values())
+
+
+def test_the_sounds_are_found_once(result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also where requests ask while the thread that gets the server ready has begun."""
+    monkeypatch.setattr(bundled, "site_for", lambda fingerprint: RESIDUAL)
+    find, calls = bundled.sounds, []
+
+    def counted(*args):
+        calls.append(args)
+        return find(*args)
+
+    monkeypatch.setattr(bundled, "sounds", counted)
+    here = Serving(result, Options(notes=tmp_path / "notes.sqlite"))
+    with ThreadPoolExecutor(4) as threads:
+        found = [future.result() for future in [threads.submit(lambda: here.sounds) for _ in range(4)]]
+    here.close()
+    assert len(calls) == 1
+    assert found[0]
+    assert all(each is found[0] for each in found)
 
 
 def test_an_edit_of_the_bundled_sae(client: TestClient, clip: Clip):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 from fastapi import FastAPI, Request
 from served import RESIDUAL, Running, wav_bytes
 from starlette.types import ASGIApp
@@ -132,6 +135,37 @@ def test_errors_in_a_thread_reach_the_client(run_app: RunApp):
     answer = httpx.get(f"{run_app(app).url}/bug")
     assert answer.status_code == 500
     assert "ZeroDivisionError" not in answer.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+def test_threads_of_a_nice_pool_leave_the_processor_to_others(run_app: RunApp):
+    app = FastAPI()
+    pools = {name: Pool(name, workers=1, waiting=1, seconds=5, nice=nice) for name, nice in (("usual", 0), ("nice", 3))}
+
+    @app.get("/{name}")
+    async def priority(request: Request, name: str) -> int:
+        return await pools[name].run(request, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    url = run_app(app).url
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert [httpx.get(f"{url}/{name}").json() for name in pools] == [usual, min(usual + 3, 19)]
+
+
+def test_a_server_that_stops_says_so_without_a_traceback(caplog: pytest.LogCaptureFixture):
+    slow = Slow()
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(slow.app, log_level="error", timeout_graceful_shutdown=1))
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    serving.start()
+    answers: list[httpx.Response] = []
+    asking = ask(Running(listening.getsockname()[1], slow.app), answers)
+    assert slow.begun.acquire(timeout=10)
+    server.should_exit = True
+    serving.join(20)
+    asking.join(20)
+    assert (answers[0].status_code, answers[0].json()["detail"]) == (503, "the server was stopped")
+    assert slow.stopped.wait(5)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_check_is_free_outside_of_a_pool():

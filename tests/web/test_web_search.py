@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from strips import drag, query, strip
 
 SITE, BASIS = "encoder.blocks.2", "latents"
@@ -119,8 +119,9 @@ def test_site_and_basis(page: Page) -> None:
     expect(page.get_by_label("Neuron", exact=True)).to_be_visible()
 
 
-def test_jump_by_number_and_by_name(page: Page, strongest: int) -> None:
-    page.goto(f"?site={SITE}&basis={BASIS}&feature={strongest}")
+def test_jump_by_number_and_by_name(page: Page, api: Callable[[str], Any]) -> None:
+    unnamed = api(f"{FEATURES}?sort=max&named=false&n=1")["features"][0]["feature"]
+    page.goto(f"?site={SITE}&basis={BASIS}&feature={unnamed}")
     page.get_by_role("button", name="no name yet").click()
     page.get_by_label("Name of this feature").fill("a vowel, I think")
     page.get_by_role("button", name="Keep").click()
@@ -131,10 +132,10 @@ def test_jump_by_number_and_by_name(page: Page, strongest: int) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("7")
     page.keyboard.press("/")
     page.keyboard.type("VOWEL")
-    expect(page.locator("#jump-list").get_by_role("option")).to_contain_text(str(strongest))
+    expect(page.locator("#jump-list").get_by_role("option")).to_contain_text(str(unnamed))
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text(str(strongest))
+    expect(page.get_by_role("heading", level=1)).to_have_text(str(unnamed))
     page.locator("button.name").click()
     page.get_by_label("Name of this feature").fill("")
     page.get_by_role("button", name="Keep").click()
@@ -194,6 +195,24 @@ def test_the_average_is_the_servers(page: Page) -> None:
     assert spread > 120
     page.get_by_text("From the largest tenth").click()
     expect(page.locator(".average.small")).to_have_count(10)
+
+
+def test_what_stands_beside_the_results_is_asked_for_after_the_first_strips(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.split("?")[0].rsplit("/", 1)[-1]))
+    held: list[Route] = []
+    page.route("**/features/30/clips?**", lambda route: held.append(route))
+    page.goto(NEURON)
+    expect(page.locator(".feature-head h1")).to_have_text("30")  # its statistics are there
+    page.wait_for_timeout(400)  # longer than any delay of what waits
+    assert not {"average", "neighbours", "notes", "mel"} & set(asked)
+    assert page.locator(".chart canvas").count() == 0
+    held[0].continue_()
+    page.locator(".neighbors a").first.wait_for()
+    strip(page)
+    for beside in ("average", "neighbours", "notes"):
+        assert asked.index("mel") < asked.index(beside)
+    expect(page.locator(".chart canvas")).to_have_count(1)
 
 
 def test_neighbors_are_links(page: Page, api: Callable[[str], Any], strongest: int) -> None:

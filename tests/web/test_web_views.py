@@ -210,10 +210,15 @@ def test_a_frame_and_a_span_are_ranked(page: Page, api: Callable[[str], Any], cl
 # ---- edit
 
 
+def until_edited(page: Page) -> None:
+    """Until the result of an edit is shown, not only the place for it."""
+    expect(page.locator(".heard-variants[aria-busy=false] .heard-edited .transcript")).not_to_be_empty()
+
+
 def test_an_example_is_edited_and_the_slider_runs_it_again(page: Page) -> None:
     page.goto("?view=edit")
     page.locator(".examples button").first.click()
-    expect(page.locator(".heard-edited .transcript")).not_to_be_empty()
+    until_edited(page)
     expect(page.locator(".heard-reconstruction .transcript")).not_to_be_empty()
     assert query(page)["ops"].endswith("scale~-1")
     before = page.locator(".heard-model .transcript").inner_text()
@@ -277,12 +282,12 @@ def test_operations(page: Page, clip: dict[str, Any], operation: str, wanted: di
         page.get_by_label("Operation").select_option(operation)
     (edit,) = request.value.post_data_json["edits"]
     assert edit | wanted == edit
-    expect(page.locator(".heard-edited .transcript")).not_to_be_empty()
+    until_edited(page)
 
 
 def test_span_label_and_options_of_an_edit(page: Page, clip: dict[str, Any]) -> None:
     page.goto(f"?view=edit&clip={clip['id']}&ops={SITE}~latents~30~scale~-1")
-    expect(page.locator(".heard-edited .transcript")).not_to_be_empty()
+    until_edited(page)
     canvas = strip(page)
 
     def sent(act: Callable[[], Any]) -> dict[str, Any]:
@@ -304,6 +309,21 @@ def test_span_label_and_options_of_an_edit(page: Page, clip: dict[str, Any]) -> 
     assert (edit["tier"], edit["label"]) == ("phones", "aa")
 
 
+def test_nothing_moves_when_the_result_of_an_edit_arrives(page: Page, clip: dict[str, Any]) -> None:
+    held: list[Route] = []
+    page.route("**/api/edits", lambda route: held.append(route))
+    page.goto(f"?view=edit&clip={clip['id']}&ops={SITE}~latents~30~scale~-1;{SITE}~latents~31~ablate")
+    for at in (1, 0):
+        strip(page, at)
+    page.wait_for_function("() => !document.querySelector('.examples:empty')")
+    watched = (".heard-edited", ".result >> nth=0", "canvas.strip >> nth=0", "canvas.strip >> nth=1", ".effect")
+    places = [page.locator(one).bounding_box() for one in (*watched, ".operations", ".clip-picker")]
+    held[-1].continue_()
+    until_edited(page)
+    page.wait_for_timeout(100)  # a frame or two
+    assert [page.locator(one).bounding_box() for one in (*watched, ".operations", ".clip-picker")] == places
+
+
 def test_a_stale_edit_is_cancelled(page: Page, clip: dict[str, Any]) -> None:
     page.expected_problems = 1  # type: ignore[attr-defined]
     held: list[Route] = []
@@ -319,7 +339,7 @@ def test_a_stale_edit_is_cancelled(page: Page, clip: dict[str, Any]) -> None:
 
 def test_the_effect_curve(page: Page, clip: dict[str, Any]) -> None:
     page.goto(f"?view=edit&clip={clip['id']}&ops={SITE}~latents~30~ablate")
-    expect(page.locator(".heard-edited .transcript")).not_to_be_empty()  # what follows moves down when it comes
+    until_edited(page)
     page.get_by_label("Effect curve: feature 30").check()
     runs = page.get_by_label("Transcripts by factor").get_by_role("listitem")
     runs.first.wait_for()

@@ -131,4 +131,5 @@ def _serve_web_app(app: FastAPI) -> None:
             return problem_response(
                 404, "the web app is not part of this installation; the API is at /api/openapi.json"
             )
-        return FileResponse(file, headers={"Cache-Control": "no-cache"})
+        kept = file.suffix in {".woff2", ".svg"}  # browsers ask for the icon at every step of the history
+        return FileResponse(file, headers={"Cache-Control": "max-age=86400" if kept else "no-cache"})

@@ -92,5 +92,9 @@ def part(picture: bytes, start: float | None, end: float | None, most: int) -> b
 
 
 def image_response(data: bytes) -> Response:
-    """A picture as an answer that the browser may keep for a while."""
-    return Response(data, media_type="application/octet-stream", headers={"Cache-Control": "private, max-age=3600"})
+    """A picture as an answer that the browser may keep for a while.
+
+    It goes as it is: compressing takes longer than all the rest, and makes it a quarter smaller.
+    """
+    headers = {"Cache-Control": "private, max-age=3600", "Content-Encoding": "identity"}
+    return Response(data, media_type="application/octet-stream", headers=headers)

@@ -33,6 +33,7 @@ pc: Any = pyarrow.compute  # its functions are made when it is imported
 MEDIA_TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg"}
 KEPT_IMAGES = 64 << 20  # bytes
 KEPT_SAMPLES = 128 << 20  # half an hour fits
+KEPT_MELS = 64 << 20  # so does its log-mel
 COLUMNS = 8192  # of a picture, at most: 80 s of log-mel
 COLUMN = audio.HOP / SAMPLE_RATE  # seconds a column of the log-mel
 WIDE_WINDOW, WIDE_HOP, WIDE_FFT = 80, 80, 256  # samples: 5 ms
@@ -45,7 +46,7 @@ class Library:
 
     def __init__(self, result: Result, model: ServedModel, uploads: Uploads | None = None) -> None:
         self.result, self.model, self.uploads = result, model, uploads
-        self._images, self._samples = Kept(KEPT_IMAGES), Kept(KEPT_SAMPLES)
+        self._images, self._samples, self._mels = Kept(KEPT_IMAGES), Kept(KEPT_SAMPLES), Kept(KEPT_MELS)
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -183,7 +184,7 @@ class Library:
 
     def log_mel(self, clip: str) -> np.ndarray:
         """The part of the model's input that is not padding: float32 [columns, mels], 100 columns a second."""
-        return model_input(self.samples(clip), self.model)
+        return self._mels.get(self.find(clip).id, lambda: model_input(self.samples(clip), self.model))
 
     def mel(self, clip: str, start: float | None = None, end: float | None = None, columns: int = COLUMNS) -> bytes:
         """The same as a picture of a clip or a span of it, in at most so many columns."""

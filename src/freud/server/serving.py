@@ -69,9 +69,12 @@ class Serving:
         self.uploads = Uploads(max_seconds=options.upload_seconds)
         self.library = Library(self.result, self.model, self.uploads)
         self.activity = Activity(self.library, self.model)
+        self._finding = threading.Lock()
         threads = max(4, os.cpu_count() or 1)
         self.queries = Pool("search", workers=threads, waiting=256, seconds=options.query_seconds)
         self.sound = Pool("audio", workers=threads, waiting=256, seconds=options.query_seconds)
+        # what stands beside the results of a search takes no time from them, nor from the browser that draws them
+        self.beside = Pool("statistics", workers=1, waiting=256, seconds=options.query_seconds, nice=10)
         self.decoding = Pool("uploads", workers=1, waiting=8, seconds=options.query_seconds + 30)
         self.model_work = Pool(
             "model", workers=1, waiting=options.model_waiting, seconds=options.model_seconds,
@@ -94,7 +97,7 @@ class Serving:
 
     def close(self) -> None:
         """Stop the pools, and remove the uploads from the disk."""
-        for pool in (self.queries, self.sound, self.decoding, self.model_work):
+        for pool in (self.queries, self.sound, self.beside, self.decoding, self.model_work):
             pool.close()
         self.uploads.close()
         self.notes.close()
@@ -105,9 +108,16 @@ class Serving:
         """The site of the SAE that comes with FREUD, if the result is of its model."""
         return bundled.site_for(self.result.model_fingerprint)
 
-    @cached_property
+    @property
     def sounds(self) -> list[bundled.Sound]:
-        """The phones that latents of the bundled SAE agree with, where the result has what it takes to find out."""
+        """The phones that latents of the bundled SAE agree with, where the result has what it takes to find out; found
+        once, by whoever comes first, while the others wait.
+        """
+        with self._finding:
+            return self._sounds
+
+    @cached_property
+    def _sounds(self) -> list[bundled.Sound]:
         for site in self.result:
             if site.site == self.bundled_site and site.index.has_activations and self.library.has_corpus:
                 return bundled.sounds(bundled.bundled_sae(), site.index.activations, self.library.corpus)

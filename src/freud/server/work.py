@@ -7,6 +7,8 @@ or, if it runs already, told to stop: long work calls `check` often.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,22 +42,24 @@ class Pool:
     """Threads that work on requests, with at most `waiting` requests in line and `seconds` for each.
 
     Each computes on `cores` cores: small requests are hardly faster on more, and what runs beside them is slower.
+    Threads that are `nice` (0 to 19) leave the processor to others, such as the browser on the same machine; on Linux,
+    elsewhere they are as any.
     """
 
-    def __init__(self, name: str, *, workers: int, waiting: int, seconds: float, cores: int = 1) -> None:
+    def __init__(self, name: str, *, workers: int, waiting: int, seconds: float, cores: int = 1, nice: int = 0) -> None:
         self.name, self.waiting, self.seconds = name, waiting, seconds
         self.workers = workers
         self.unfinished = 0  # in line or running; touched on the event loop only
         self.stopping = 0  # of those, told to stop
         self._threads = ThreadPoolExecutor(
-            workers, thread_name_prefix=f"freud-{name}", initializer=torch.set_num_threads, initargs=(cores,)
+            workers, thread_name_prefix=f"freud-{name}", initializer=_settle, initargs=(cores, nice)
         )
 
     async def run(self, request: Request, function: Callable[..., T], *args: Any, **options: Any) -> T:
         """The result of `function(*args, **options)`, computed in a thread of this pool.
 
         Raises:
-            Problem: 429 if the line is full, 504 if it took too long.
+            Problem: 429 if the line is full, 504 if it took too long, 503 if the server is stopped meanwhile.
             Stopped: the client has gone away.
         """
         if self.unfinished >= self.waiting + self.workers:
@@ -83,6 +87,8 @@ class Pool:
             if gone.done():
                 raise Stopped
             raise Problem(504, f"this took longer than {self.seconds:g} s and was stopped: ask for less")
+        except asyncio.CancelledError:  # by uvicorn, which would log it as an error of ours
+            raise Problem(503, "the server was stopped") from None
         finally:
             if not future.done():
                 self.stopping += 1
@@ -100,6 +106,14 @@ class Pool:
     def close(self) -> None:
         """Let go of the threads without waiting for what they do."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle(cores: int, nice: int) -> None:
+    """Make this thread one of a pool."""
+    torch.set_num_threads(cores)
+    if nice and sys.platform == "linux":  # where a thread has a priority of its own
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nice)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

@@ -1,5 +1,5 @@
 // `useLoad` runs a request whenever its key changes, cancels the one before, and keeps showing the old answer meanwhile.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { aborted } from "./client";
 
 export interface Loaded<T> {
@@ -19,7 +19,8 @@ interface Answer<T> {
 export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>, debounce = 0): Loaded<T> {
   const [answer, setAnswer] = useState<Answer<T>>({ key: null, data: null, problem: null });
   const [tries, setTries] = useState(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // before the next frame is painted: the server may work meanwhile
     if (key === null) return setAnswer({ key: null, data: null, problem: null });
     const controller = new AbortController();
     const start = (): void => {

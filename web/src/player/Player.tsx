@@ -1,7 +1,7 @@
 // The player strip: one canvas with everything that is seen, a row of controls, and a line that says what is at the cursor.
 // It is made when its place comes near the screen, and then fetches pictures and tiers; drawing happens at most once a frame.
 import { effect, useSignal } from "@preact/signals";
-import { useEffect, useId, useMemo, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { address } from "../api/client";
 import { corpora } from "../api/store";
 import { colorMap, speed, wideBand } from "../prefs";
@@ -23,6 +23,7 @@ export interface PlayerProps {
   duration: number;
   name: string;
   curve: Curve | null;
+  traced?: boolean; // room for a trace is kept, though the curve is not known yet
   before?: Curve | null; // an older trace behind it, for edits
   range?: { low: number; high: number } | null; // shared by a list; null: the clip's own
   compact?: boolean;
@@ -39,9 +40,9 @@ const NEAR = 1500; // pixels from the screen
 const CONTROLS = 32;
 
 /** The height of a strip; until a clip's tiers are known, those of its corpus stand for them, so that nothing jumps. */
-function heightOf({ clip, compact = false }: PlayerProps, tiers: Tier[] | null, trace: boolean): number {
+function heightOf({ clip, compact = false, curve, traced }: PlayerProps, tiers: Tier[] | null): number {
   const expected = clip.startsWith("u-") ? 0 : (corpora.value[0]?.tiers.length ?? 0);
-  return layout({ tiers: tiers?.length ?? expected, trace, compact }, 0).height;
+  return layout({ tiers: tiers?.length ?? expected, trace: curve !== null || traced === true, compact }, 0).height;
 }
 
 export function Player(props: PlayerProps) {
@@ -54,7 +55,7 @@ export function Player(props: PlayerProps) {
       ([entry]) => {
         if (!entry?.isIntersecting) return;
         observer.disconnect();
-        inTurn(come);
+        inTurn(come, true);
       },
       { rootMargin: `${NEAR}px` },
     );
@@ -64,7 +65,7 @@ export function Player(props: PlayerProps) {
       notInTurn(come);
     };
   }, []);
-  const height = near.value ? "" : `${heightOf(props, null, props.curve !== null) + CONTROLS}px`;
+  const height = near.value ? "" : `${heightOf(props, null) + CONTROLS}px`;
   return (
     <div class="player" data-clip={props.clip} ref={box} style={{ height }}>
       {near.value && <Strip {...props} />}
@@ -105,13 +106,15 @@ function Strip(props: PlayerProps) {
     [state],
   );
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const gone = new AbortController();
     const failed = (error: unknown): void => void (problem.value = String((error as Error).message));
-    clipOf(clip).then((found) => (tiers.value = found.tiers), failed);
+    const tell = (): void => void clipOf(clip).then((found) => (tiers.value = found.tiers), failed);
     const whole = effect(() => {
       detail.value = null;
-      pictureOf(clip, wideBand.value, gone.signal).then((found) => (spectrogram.value = found), failed);
+      pictureOf(clip, wideBand.value, gone.signal)
+        .then((found) => (spectrogram.value = found), failed)
+        .finally(() => gone.signal.aborted || tiers.peek() || tell());
     });
     let timer = 0;
     const part = effect(() => {
@@ -139,17 +142,22 @@ function Strip(props: PlayerProps) {
 
   const width = useRef(0); // of the canvas, as it was last laid out: asking for it while drawing costs a layout
   const place = (): Layout => {
-    const { curve: of, compact: low = false } = latest.current;
-    return layout({ tiers: (tiers.peek() ?? EMPTY).length, trace: of !== null, compact: low }, width.current);
+    const { curve: of, traced, compact: low = false } = latest.current;
+    const trace = of !== null || traced === true;
+    return layout({ tiers: (tiers.peek() ?? EMPTY).length, trace, compact: low }, width.current);
   };
 
-  // Layers that are made once, drawing whenever something changes.
   const own = useMemo(() => (curve ? extremes(curve) : null), [curve]);
   const low = Math.min(props.range?.low ?? own?.min ?? 0, 0);
   const high = Math.max(props.range?.high ?? own?.max ?? 0, 0);
-  useEffect(() => {
+  // Drawing whenever something changes; layers that are made once are kept.
+  useLayoutEffect(() => {
     const target = canvas.current!;
     const context = target.getContext("2d")!;
+
+    /** Somebody waits for the first picture of a strip that is on the screen. */
+    const urgent = (): boolean => props.atOnce === true && !target.dataset.drawn && spectrogram.peek() !== null;
+    const ask = (): void => (urgent() ? paint() : inTurn(paint));
 
     function paint(): void {
       if (!canvas.current || !width.current) return; // a size may be told after the strip is gone
@@ -160,7 +168,7 @@ function Strip(props: PlayerProps) {
         close && close.start <= view.start && close.start + close.columns / close.columnsPerSecond >= view.end;
       const shown = covers ? close : spectrogram.peek();
       const table = colorTable(colorMap.peek(), colors.dark);
-      if (shown && !isPainted(shown, table)) {
+      if (shown && !isPainted(shown, table) && !urgent()) {
         paintSpectrogram(shown, table);
         return inTurn(paint); // the rest in the next turn
       }
@@ -204,11 +212,11 @@ function Strip(props: PlayerProps) {
     const dispose = effect(() => {
       void [palette.value, colorMap.value, tiers.value, spectrogram.value, detail.value];
       void [state.view.value, state.selection.value, state.cursor.value, state.hover.value];
-      inTurn(paint);
+      ask();
     });
     const resized = new ResizeObserver(([entry]) => {
       width.current = entry!.contentRect.width;
-      inTurn(paint);
+      ask();
     });
     resized.observe(target);
     return () => {
@@ -236,7 +244,7 @@ function Strip(props: PlayerProps) {
       <canvas
         ref={canvas}
         class="strip"
-        style={{ height: `${heightOf(props, tiers.value, curve !== null)}px` }}
+        style={{ height: `${heightOf(props, tiers.value)}px` }}
         tabIndex={0}
         role="slider"
         aria-label={`${name}: position in the clip`}

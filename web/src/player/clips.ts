@@ -41,10 +41,13 @@ const picture = remembered(100, (url, forget): Promise<Spectrogram> => {
   return found;
 });
 
+/** Columns of the picture of a whole clip, at most: about one a pixel. What is zoomed into is fetched in detail. */
+const COLUMNS = devicePixelRatio > 1 ? 4096 : 2048;
+
 /** The spectrogram of a clip, coarser than the model's where the clip is long; of a span in all its detail.
  * When `gone` is aborted before its turn has come it is not fetched, unless somebody else wants it. */
 export function pictureOf(clip: string, wideBand: boolean, gone: AbortSignal, span?: Span): Promise<Spectrogram> {
-  const options = { path: { clip }, query: { ...span } };
+  const options = { path: { clip }, query: span ?? { columns: COLUMNS } };
   const url = wideBand ? address("/api/clips/{clip}/spectrogram", options) : address("/api/clips/{clip}/mel", options);
   const count = (by: number): void => {
     const now = (wanted.get(url) ?? 0) + by;

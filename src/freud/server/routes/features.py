@@ -123,7 +123,7 @@ async def neighbours(
     here: Here, request: Request, site: SiteName, basis: schemas.Basis, feature: FeatureNumber, n: Count = 10
 ) -> schemas.Neighbours:
     """Features with a similar decoder vector, and features that are active on the same frames."""
-    return await here.queries.run(request, pages.neighbours, here.result.site(site, basis), feature, n)
+    return await here.beside.run(request, pages.neighbours, here.result.site(site, basis), feature, n)
 
 
 @router.get("/features/{feature}/average", response_class=Response, responses=IMAGE)
@@ -138,7 +138,7 @@ async def average(
 ) -> Response:
     """The mean log-mel of the 0.4 s before and after the peaks of a band of events; time 0 is the peak."""
     return image_response(
-        await here.sound.run(
+        await here.beside.run(
             request, montage.average, here.result.site(site, basis), here.library, feature, n=n, **vars(of)
         )
     )

@@ -15,7 +15,7 @@ import { labelOf } from "../search/names";
 import { EffectCurve } from "./EffectCurve";
 import { Operations } from "./Operations";
 import { Transcripts } from "./Transcripts";
-import { change, current, editRequest, openRequest, operations } from "./model";
+import { change, current, editRequest, openRequest, operations, type Operation } from "./model";
 
 export function EditView() {
   if (!status.value!.can_edit || !sites.value!.some((one) => one.editable))
@@ -42,18 +42,19 @@ export function EditView() {
 }
 
 function Examples() {
-  const { data } = useLoad("examples", (signal) => get("/api/examples", { signal }));
-  if (!data?.length) return null;
+  const { data, problem } = useLoad("examples", (signal) => get("/api/examples", { signal }));
+  if (problem || data?.length === 0) return null;
   const run = (example: Schemas["Example"]): void => {
     performance.mark("edit-change");
     openRequest(example.request);
   };
-  const sounds = data.filter(({ request }) => request.bundled_sae);
+  const sounds = (data ?? []).filter(({ request }) => request.bundled_sae);
   return (
     <details class="panel" open={!operations.value.length}>
       <summary>Start from an example</summary>
+      {!data && <Loading what="Looking for some" />}
       <ul class="examples">
-        {data.map(
+        {data?.map(
           (example) =>
             !example.request.bundled_sae && (
               <li key={example.title}>
@@ -116,10 +117,16 @@ function Result() {
       </header>
       {problem ? (
         <Failure text={problem} retry={retry} />
-      ) : data ? (
-        <Transcripts of={data} busy={busy} />
+      ) : status.value!.can_transcribe || data ? (
+        <Transcripts
+          of={data}
+          said={data ? data.said : (clip.data?.transcript ?? null)}
+          latents={operations.value.some(({ basis }) => basis === "latents")}
+          busy={busy}
+          waiting={status.value!.model_state === "loading" ? "Waiting for the model" : "Listening again"}
+        />
       ) : (
-        <Loading what={status.value!.model_state === "loading" ? "Waiting for the model" : "Listening again"} />
+        <Loading what="Running the model" />
       )}
       {clip.data && (
         <>
@@ -152,41 +159,46 @@ function Traces({ clip, result }: { clip: Schemas["Clip"]; result: Schemas["Edit
         ];
         const [a, b] = [extremes(old), extremes(now)];
         return { ...rest, old, now, range: { low: Math.min(a.min, b.min), high: Math.max(a.max, b.max) } };
-      }) ?? [],
+      }),
     [result],
   );
   const { start, end } = operations.value[current.value] ?? {};
   const selection = start != null && end != null ? { start, end } : null;
   const common = { clip: clip.id, duration: clip.duration, onSelect: select, selection };
-  // The first strip stays the same element before there is a result, so that a drag over it goes on when one arrives.
+  const coming = unique(operations.value).map((one) => ({ ...one, name: null, now: null, old: null, range: null }));
+  // Strips stay the same elements before there is a result, so that nothing moves and a drag goes on when one arrives.
   return (
     <ol class="results" aria-label="Features before and after">
-      {(curves.length ? curves : [null]).map((trace, i) => (
+      {(curves ?? coming).map((trace, i) => (
         <li class="result" key={i}>
-          {trace && (
-            <div class="result-head">
-              <span class="rank">{i + 1}</span>
-              <b>{trace.feature}</b>
-              {trace.name && <span title={trace.name}>{labelOf(trace.name)}</span>}
-              <span class="muted">
-                {trace.site} · {trace.basis}
-              </span>
-            </div>
-          )}
+          <div class="result-head">
+            <span class="rank">{i + 1}</span>
+            <b>{trace.feature}</b>
+            {trace.name && <span title={trace.name}>{labelOf(trace.name)}</span>}
+            <span class="muted">
+              {trace.site} · {trace.basis}
+            </span>
+          </div>
           <Player
             key={clip.id}
             {...common}
             compact={i > 0}
-            name={trace ? `${clip.name}, feature ${trace.feature}` : clip.name}
-            curve={trace?.now ?? null}
-            before={trace?.old ?? null}
-            range={trace?.range ?? null}
-            labels={trace ? { site: trace.site, basis: trace.basis, feature: [trace.feature] } : undefined}
+            name={`${clip.name}, feature ${trace.feature}`}
+            curve={trace.now}
+            traced
+            before={trace.old}
+            range={trace.range}
+            labels={{ site: trace.site, basis: trace.basis, feature: [trace.feature] }}
           />
         </li>
       ))}
     </ol>
   );
 }
+
+/** One for each feature: those are what the result has traces of. */
+const unique = (all: Operation[]): Operation[] => [
+  ...new Map(all.map((one) => [`${one.site} ${one.basis} ${one.feature}`, one])).values(),
+];
 
 type Curved = { values: Float32Array; framesPerSecond: number };

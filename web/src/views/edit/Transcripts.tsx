@@ -42,10 +42,21 @@ const Plain = ({ words }: { words: Heard["words"] }) => (
   </>
 );
 
-export function Transcripts({ of, busy }: { of: Schemas["EditResult"]; busy: boolean }) {
-  const { plain, reconstruction, edited } = of;
-  if (!plain || !edited)
+/** As wide as text that is still to come. */
+const Coming = ({ text }: { text: string }) => <span class="coming">{text}</span>;
+
+interface Props {
+  of: Schemas["EditResult"] | null; // null: still to come, the place for it is kept
+  said: string | null;
+  latents: boolean; // are edited, so that there is a reconstruction
+  busy: boolean;
+  waiting: string; // what for
+}
+
+export function Transcripts({ of, said, latents, busy, waiting }: Props) {
+  if (of && (!of.plain || !of.edited))
     return <p class="muted">This model writes no text; the strips below show what the edit does.</p>;
+  const coming = <Coming text={said ?? "nothing"} />;
   const row = (name: string, note: string, steps: Difference[], wer: number | null) => {
     const changed = steps.filter(({ kind }) => kind !== "equal");
     const count = changed.reduce((sum, { before, after }) => sum + Math.max(before.length, after.length), 0);
@@ -54,41 +65,43 @@ export function Transcripts({ of, busy }: { of: Schemas["EditResult"]; busy: boo
       <div class={`heard-row heard-${name}`}>
         <dt title={note}>{name}</dt>
         <dd class="transcript">
-          <Diff of={steps} />
-          {empty && <span class="muted">(nothing)</span>}
+          {of ? <Diff of={steps} /> : coming}
+          {of && empty && <span class="muted">(nothing)</span>}
         </dd>
         <dd class="muted count">
-          {count === 0 ? "unchanged" : `${count} ${count === 1 ? "word" : "words"} changed`}
+          {of && (count === 0 ? "unchanged" : `${count} ${count === 1 ? "word" : "words"} changed`)}
           {wer !== null && count > 0 && `, WER ${short(100 * wer)} %`}
         </dd>
       </div>
     );
   };
+  const plain = of?.plain ?? null;
+  const bare = of ? of.reconstruction : latents;
   return (
     <section aria-label="Transcripts" aria-live="polite" aria-busy={busy} class="heard-variants">
       <dl class="transcripts">
-        {of.said && (
+        {said && (
           <div class="heard-row">
             <dt>said</dt>
-            <dd class="transcript">{of.said}</dd>
+            <dd class="transcript">{said}</dd>
           </div>
         )}
         <div class="heard-row heard-model">
           <dt title="The model as it is">model</dt>
           <dd class="transcript">
-            {plain.text ? <Plain words={plain.words} /> : <span class="muted">(nothing)</span>}
+            {!plain ? coming : plain.text ? <Plain words={plain.words} /> : <span class="muted">(nothing)</span>}
           </dd>
         </div>
-        {reconstruction &&
+        {bare &&
           row(
             "reconstruction",
             "The site replaced by the SAE's reconstruction, unedited: what the SAE alone changes",
-            differences(plain.text, reconstruction.text),
+            of?.reconstruction ? differences(of.plain!.text, of.reconstruction.text) : [],
             null,
           )}
-        {row("edited", "With the edits", of.differences, of.wer)}
+        {row("edited", "With the edits", of?.differences ?? [], of?.wer ?? null)}
       </dl>
-      <p class="muted">in {of.seconds.total?.toFixed(2)} s</p>
+      <p class="muted">{of ? `in ${of.seconds.total?.toFixed(2)} s` : `${waiting}…`}</p>
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { address, request } from "../../api/client";
 import { useLoad } from "../../api/load";
+import { calm } from "../../api/urgent";
 import { colorTable } from "../../player/colormaps";
 import { paintSpectrogram } from "../../player/layers";
 import { palette } from "../../player/palette";
@@ -23,7 +24,10 @@ function AveragePicture({ feature, band, small = false }: { feature: number; ban
   });
   const { data, problem, busy } = useLoad(
     url,
-    async (signal) => readPicture(await (await request(url, { signal })).arrayBuffer()),
+    async (signal) => {
+      await calm();
+      return readPicture(await (await request(url, { signal })).arrayBuffer());
+    },
     60,
   );
   const colors = palette.value;

@@ -1,6 +1,7 @@
 // Features like this one: by the direction that they write (decoder cosine), and by firing on the same frames.
 import { get } from "../../api/client";
 import { useLoad } from "../../api/load";
+import { calm } from "../../api/urgent";
 import { short } from "../../player/scales";
 import { href, viewQuery } from "../../url";
 import { follow } from "../../App";
@@ -11,12 +12,11 @@ export function Neighbors() {
   const now = search.value;
   const { data, problem } = useLoad(
     `${now.site} ${now.basis} ${now.feature}`,
-    (signal) =>
-      get("/api/sites/{site}/{basis}/features/{feature}/neighbours", {
-        path: featurePath(now),
-        query: { n: 6 },
-        signal,
-      }),
+    async (signal) => {
+      const path = featurePath(now);
+      await calm();
+      return get("/api/sites/{site}/{basis}/features/{feature}/neighbours", { path, query: { n: 6 }, signal });
+    },
     150,
   );
   if (problem) return <p class="muted">{problem}</p>;

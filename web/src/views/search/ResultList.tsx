@@ -2,6 +2,7 @@
 // scale unless each is asked to have its own.
 import { useMemo } from "preact/hooks";
 import { address, decodeValues, get } from "../../api/client";
+import { urgent } from "../../api/urgent";
 import { useLoad } from "../../api/load";
 import { site } from "../../api/store";
 import { Icon } from "../../components/Icon";
@@ -14,7 +15,17 @@ import { perClipScale } from "../../prefs";
 import { go, visit } from "../../url";
 import { DisplayOptions } from "../../components/DisplayOptions";
 import { bandName } from "./Average";
-import { BANDS, featurePath, results, search, type Band, type Found, type Results, type Search } from "./model";
+import {
+  BANDS,
+  ON_SCREEN,
+  featurePath,
+  results,
+  search,
+  type Band,
+  type Found,
+  type Results,
+  type Search,
+} from "./model";
 
 export function ResultList({ dead }: { dead: boolean }) {
   const now = search.value;
@@ -130,8 +141,8 @@ function useCurves(now: Search, { found }: Results): (Curve | null)[] {
     clips.length ? `${now.site} ${now.basis} ${now.feature} ${clips.join(" ")}` : null,
     async (signal) => {
       const query = { site: now.site, basis: now.basis, feature: [now.feature!] };
-      const pages = await Promise.all(
-        clips.map((clip) => get("/api/clips/{clip}/traces", { path: { clip }, query, signal })),
+      const pages = await urgent(
+        Promise.all(clips.map((clip) => get("/api/clips/{clip}/traces", { path: { clip }, query, signal }))),
       );
       return new Map(clips.map((clip, i) => [clip, decodeValues(pages[i]!.traces[0]!.values)]));
     },
@@ -146,8 +157,6 @@ function useCurves(now: Search, { found }: Results): (Curve | null)[] {
   );
 }
 
-const FIRST = 3; // results that are on the screen
-
 function Strips({ now, data }: { now: Search; data: Results }) {
   const curves = useCurves(now, data);
   const shared = useMemo(() => {
@@ -156,7 +165,14 @@ function Strips({ now, data }: { now: Search; data: Results }) {
   }, [curves]);
   const range = perClipScale.value ? null : shared;
   return data.found.map((hit, i) => (
-    <Result key={`${hit.clip} ${hit.time}`} hit={hit} curve={curves[i]!} range={range} now={now} first={i < FIRST} />
+    <Result
+      key={`${hit.clip} ${hit.time}`}
+      hit={hit}
+      curve={curves[i]!}
+      range={range}
+      now={now}
+      first={i < ON_SCREEN}
+    />
   ));
 }
 
@@ -197,6 +213,7 @@ function Result({ hit, curve, range, now, first }: ResultProps) {
         duration={hit.duration}
         name={hit.name}
         curve={curve}
+        traced
         range={range}
         peak={hit.time}
         selection={hit.event}

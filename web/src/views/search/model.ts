@@ -1,7 +1,10 @@
 // The state of a search as the address has it, and the requests it stands for.
 import { computed } from "@preact/signals";
 import { get, type Schemas } from "../../api/client";
+import { urgent } from "../../api/urgent";
 import { site } from "../../api/store";
+import { pictureOf } from "../../player/clips";
+import { wideBand } from "../../prefs";
 import { number, query } from "../../url";
 
 export type Band = Schemas["EventPage"]["band"];
@@ -60,7 +63,18 @@ export interface Results {
   found: Found[];
 }
 
+export const ON_SCREEN = 3; // results that are seen without scrolling
+
+/** The results of a search; what the first strips show is asked for at once, before they are made. */
 export async function results(of: Search, signal: AbortSignal): Promise<Results> {
+  const found = await urgent(ask(of, signal));
+  signal.throwIfAborted();
+  for (const { clip } of found.found.slice(0, ON_SCREEN))
+    void urgent(pictureOf(clip, wideBand.peek(), signal)).catch(() => undefined); // the strip asks, too, and says why
+  return found;
+}
+
+async function ask(of: Search, signal: AbortSignal): Promise<Results> {
   const path = featurePath(of);
   if (of.band === null) {
     const { n, min, max, absolute } = of;
