@@ -128,7 +128,9 @@ class Index:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[explain.Item]:
     def item(i: int, fires: bool) -> explain.Item:
         kind = "event" if fires else "hard negative"
-        return explain.Item("c", "c.wav", 0, 1, 0.4, 0.5, fires, kind, {"phones": "m" if fires else "n"})
+        phone = "m" if fires else "n"
+        marked = {"phones": f"ae <<{phone}>> ax", "words": f"<<a{phone}a>>"}
+        return explain.Item("c", "c.wav", 0, 1, 0.4, 0.5, fires, kind, {"phones": phone}, marked)
 
     found = [item(i, i % 2 == 0) for i in range(10)]
     monkeypatch.setattr(explain, "items", lambda *_, **__: found)
@@ -141,7 +143,7 @@ def test_an_explanation_is_previewed_then_judged(stand: Stand, tmp_path: Path, a
     assert not stand.asked
     assert shown.tokens > 50
     assert not shown.cached
-    assert "<<m>>" in shown.messages[1]["content"][0]["text"]
+    assert "1. phones: ae <<m>> ax; words: <<ama>> (0.10 s)" in shown.messages[1]["content"][0]["text"]
 
     right = json.dumps({"active": [item.fires for item in asked]})
     stand.script = ['{"explanation": "the nasal m"}', right]

@@ -159,6 +159,11 @@ def test_detection_tells_a_good_name_from_a_wrong_one(names: Names, index: Featu
         values = index.trace(row["feature"], item.clip)
         inside = values[round(item.mark_start * 50) : round(item.mark_end * 50)]
         assert bool((inside > 0).any()) == item.fires
+        for tier, marked in item.marked.items():
+            around = [s for s in some.segments(item.clip, tier) if s.start < item.end and s.end > item.start]
+            assert marked.replace("<<", "").replace(">>", "").split() == [s.label for s in around]
+            within = [s.label for s in around if s.start < item.mark_end and s.end > item.mark_start]
+            assert marked.partition("<<")[2].partition(">>")[0] == " ".join(within) == item.heard.get(tier, "")
     right = detection.detect(asked, detection.by_label(some, index, row["label"], row["lag_ms"]))
     wrong = detection.detect(asked, detection.by_label(some, index, "phone:AA", 0))
     assert right.accuracy > 0.7 > wrong.accuracy

@@ -39,7 +39,8 @@ class Item:
         start, end: what to play. mark_start, mark_end: the span in question.
         fires: the truth; not to be shown to a judge.
         kind: "event", "hard negative" (same class of phone), "random negative", or of fuzzing "right" and "wrong".
-        heard: labels of the tiers in the mark.
+        heard: labels of each tier in the mark.
+        marked: labels of each tier from start to end, those in the mark in << and >>: "a big <<wolf>> was".
     """
 
     clip: str
@@ -51,6 +52,7 @@ class Item:
     fires: bool
     kind: ItemKind
     heard: dict[str, str]
+    marked: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -203,16 +205,21 @@ def _item(index: FeatureIndex, clip: int, onset: int, offset: int, fires: bool, 
     rate = index.frames_per_second
     ((clip_id, name, frames),) = index.sql("SELECT id, name, frames FROM clips WHERE clip = ?", [clip])
     start, end = onset / rate, offset / rate
-    heard = index.sql(
-        'SELECT tier, label FROM segments WHERE clip = ? AND start < ? AND "end" > ? ORDER BY tier, start',
-        [clip, end, start],
+    first, last = max(0.0, start - AROUND), min(frames / rate, end + AROUND)
+    rows = index.sql(
+        """SELECT tier, start, "end", label FROM segments
+        WHERE clip = ? AND start < ? AND "end" > ? ORDER BY tier, start""",
+        [clip, last, first],
     )
-    tiers: dict[str, str] = {}
-    for tier, label in heard:
-        tiers[tier] = f"{tiers[tier]} {label}" if tier in tiers else label
-    return Item(
-        clip_id, name, max(0.0, start - AROUND), min(frames / rate, end + AROUND), start, end, fires, kind, tiers
-    )
+    heard, marked = {}, {}
+    for tier, group in itertools.groupby(rows, key=lambda row: row[0]):
+        before, inside, after = [], [], []
+        for _, left, right, label in group:
+            (before if right <= start else after if left >= end else inside).append(label)
+        if inside:
+            heard[tier] = " ".join(inside)
+        marked[tier] = " ".join([*before, f"<<{' '.join(inside)}>>", *after])
+    return Item(clip_id, name, first, last, start, end, fires, kind, heard, marked)
 
 
 def _negatives(

@@ -36,8 +36,8 @@ CHARACTERS_A_TOKEN = 4  # of English text, about; a second of sound is about 25 
 SOUND_TOKENS = 25
 _SYSTEM = (
     "You study single features of a speech model. You see excerpts of transcripts; the moments at which one feature is "
-    "active are marked <<like this>>, with the phones heard there, and statistics of labels. Answer with JSON only: "
-    '{"explanation": "at most 12 words that say what the feature responds to"}.'
+    "active are marked <<like this>>, among the phones too where those are known. Statistics of labels follow. Answer "
+    'with JSON only: {"explanation": "at most 12 words that say what the feature responds to"}.'
 )
 _JUDGE = (
     "You know only a description of a feature of a speech model. For each numbered excerpt say whether the feature is "
@@ -188,7 +188,7 @@ def _judging(explanation: str, asked: Sequence[Item]) -> list[dict[str, Any]]:
 
 
 def _excerpt(item: Item) -> str:
-    heard = "; ".join(f"{tier}: <<{label}>>" for tier, label in sorted(item.heard.items())) or "<<no label>>"
+    heard = "; ".join(f"{tier}: {labels}" for tier, labels in sorted(item.marked.items())) or "<<no label>>"
     return f"{heard} ({item.mark_end - item.mark_start:.2f} s)"
 
 
