@@ -8,10 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 
 import freud
-from freud import naming
+from freud import features, naming
 from freud.corpus import Corpus
 from freud.models import AudioModel
-from freud.naming import Names
+from freud.naming import Names, detection
 from freud.saes import load
 
 SITE = "encoder.blocks.2"
@@ -104,3 +104,32 @@ def test_a_users_name_goes_first_and_is_kept_with_the_names(server: TestClient, 
     assert server.put(f"{BASE}/features/{feature}/name", json={"name": "my hiss"}).json()["name"] == "my hiss"
     assert names.user_names() == {(feature, "+"): "my hiss"}
     assert server.put(f"{BASE}/features/{feature}/name", json={"name": None}).json()["name"] == before
+
+
+def test_a_listening_test_asks_blindly_and_scores(server: TestClient, named: Path, names: Names):
+    feature = next(row["feature"] for row in names.names() if not row["unnamed"] and row["side"] == "+")
+    asked = server.get(f"{BASE}/features/{feature}/questions", params={"n": 8, "seed": 3}).json()
+    index = features.read(named / "features" / SITE / "latents")
+    items = detection.items(index, names, feature, 8, seed=3)
+    told = ("clip", "start", "end", "mark_start", "mark_end")
+    assert [list(question) for question in asked] == [list(told)] * len(items)  # nothing else, which might tell
+    assert [tuple(question.values()) for question in asked] == [
+        tuple(getattr(item, field) for field in told) for item in items
+    ]
+    truth = [item.fires for item in items]
+    assert 0 < sum(truth) < len(truth)
+    for given, accuracy in ((truth, 1.0), ([not fires for fires in truth], 0.0)):
+        body = {"n": 8, "seed": 3, "answers": given}
+        got = server.post(f"{BASE}/features/{feature}/answers", json=body).json()
+        assert (got["accuracy"], got["n"], got["positives"]) == (accuracy, len(items), sum(truth))
+        assert [each["fires"] for each in got["truth"]] == truth
+        assert [each["heard"] for each in got["truth"]] == [item.heard for item in items]
+    wrong = server.post(f"{BASE}/features/{feature}/answers", json={"n": 8, "seed": 3, "answers": truth[1:]})
+    assert wrong.status_code == 422
+    assert "expected one to each" in wrong.json()["detail"]
+
+
+def test_a_listening_test_needs_names(client: TestClient):
+    answer = client.get("/api/sites/encoder.blocks.0/latents/features/1/questions")
+    assert answer.status_code == 422
+    assert "freud name" in answer.json()["detail"]

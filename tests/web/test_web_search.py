@@ -265,3 +265,39 @@ def test_help_lists_the_keys(page: Page) -> None:
     page.get_by_role("button", name="Help").click()
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_listening_test(page: Page, api: Callable[[str], Any]) -> None:
+    row = next(row for row in api(f"{FEATURES}?sort=score&n=20&named=true")["features"] if row["events"] > 40)
+    feature = row["feature"]
+    page.goto(f"?site={SITE}&basis={BASIS}&feature={feature}")
+    page.get_by_role("button", name="Listening test").click()
+    page.wait_for_url("**test=**")
+    page.goto(f"?site={SITE}&basis={BASIS}&feature={feature}&test=5")
+    asked = api(f"{FEATURES}/{feature}/questions?n=20&seed=5")
+    test = page.get_by_role("region", name="Listening test")
+    expect(test).to_contain_text(f"Does {row['name'].split(' · ')[0]} fire here?")
+    expect(test.get_by_text(f"1 of {len(asked)}")).to_be_visible()
+    assert page.locator("canvas.strip").count() == 0  # it is heard, not seen
+    for button, span in (("Play", ("start", "end")), ("The mark alone", ("mark_start", "mark_end"))):
+        test.get_by_role("button", name=button).click()
+        page.wait_for_function("() => document.querySelector('#sound').currentTime > 0.01")
+        samples, rate = soundfile.read(io.BytesIO(page.request.get(page.evaluate("sound.src")).body()))
+        assert len(samples) / rate == pytest.approx(asked[0][span[1]] - asked[0][span[0]], abs=0.001)
+    answers = [at % 3 == 0 for at in range(len(asked))]
+    for at, fires in enumerate(answers):
+        expect(test.get_by_text(f"{at + 1} of {len(asked)}")).to_be_visible()
+        if at % 2:
+            page.keyboard.press("y" if fires else "n")
+        else:
+            test.get_by_role("button", name="It fires" if fires else "It is silent").click()
+    scored = page.request.post(
+        f"/api/{FEATURES}/{feature}/answers", data={"n": 20, "seed": 5, "answers": answers}
+    ).json()
+    right = round(scored["accuracy"] * scored["n"])
+    expect(test.locator(".verdict")).to_contain_text(f"{right} of {len(asked)} right")
+    assert test.locator("tbody tr").count() == len(asked)
+    assert test.locator("tbody tr.missed").count() == len(asked) - right
+    test.get_by_role("button", name="Back to the clips").click()
+    expect(page.locator(".results")).to_be_visible()
+    assert "test" not in query(page)

@@ -384,7 +384,7 @@ def test_labels_say_how_to_get_them(page: Page) -> None:
 
 def test_a_label_shows_its_features_and_a_feature_its_label(page: Page, api: Callable[[str], Any]) -> None:
     page.goto("?view=labels")
-    label = max(api("labels"), key=lambda row: row["clips"])
+    label = max((row for row in api("labels") if row["kind"] == "phone"), key=lambda row: row["clips"])
     page.locator(".label-list").get_by_role("link", name=label["text"], exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(label["text"])
     best = api(f"label?label={label['label']}")["features"][0]

@@ -43,7 +43,7 @@ def page(result: Result, label: str, n: int) -> schemas.LabelPage:
 
 def matrix(site: IndexedSite) -> schemas.Matrix:
     """Phones against the best feature of each."""
-    return schemas.Matrix(**asdict(_named(site).matrix()))
+    return schemas.Matrix(**asdict(named(site).matrix()))
 
 
 def scores(site: IndexedSite, feature: int) -> list[schemas.LabelScore]:
@@ -59,7 +59,12 @@ def _all(result: Result) -> list[naming.Names]:
     return [site.names.automatic for site in result if site.names.automatic]
 
 
-def _named(site: IndexedSite) -> naming.Names:
+def named(site: IndexedSite) -> naming.Names:
+    """The names that `freud name` gave.
+
+    Raises:
+        FreudError: it has not been run.
+    """
     if site.names.automatic is None:
         raise FreudError(f"{site.basis} of {site.site} have no names yet: run `freud name` on the result")
     return site.names.automatic

@@ -544,6 +544,47 @@ class Matrix(Schema):
     rates: list[list[float]]
 
 
+class Question(Schema):
+    """Something to listen to: does the feature fire between the marks?"""
+
+    clip: str
+    start: float
+    end: float
+    mark_start: float
+    mark_end: float
+
+
+class Answers(Schema):
+    """What somebody heard, to the questions of a side, number and seed in their order: whether it fires."""
+
+    side: Side = "+"
+    n: int = Field(default=20, ge=2, le=100)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    answers: list[bool] = Field(min_length=1, max_length=100)
+
+
+class Truth(Schema):
+    """What was right; `heard` has the label of each tier between the marks."""
+
+    clip: str
+    name: str
+    fires: bool
+    heard: dict[str, str]
+
+
+class Detection(Schema):
+    """How well events were told from look-alikes; `low` and `high` bound the accuracy, of which 0.5 is guessing."""
+
+    accuracy: float
+    low: float
+    high: float
+    precision: float | None
+    recall: float | None
+    n: int
+    positives: int
+    truth: list[Truth]
+
+
 class Problem(BaseModel):
     """What went wrong, in a sentence for people (RFC 9457)."""
 

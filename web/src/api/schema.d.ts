@@ -457,6 +457,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sites/{site}/{basis}/features/{feature}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answers
+         * @description How well the questions of a listening test were answered, and the truth.
+         */
+        post: operations["labels_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sites/{site}/{basis}/features/{feature}/average": {
         parameters: {
             query?: never;
@@ -591,6 +611,26 @@ export interface paths {
          * @description Features with a similar decoder vector, and features that are active on the same frames.
          */
         get: operations["features_neighbours"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sites/{site}/{basis}/features/{feature}/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Questions
+         * @description A blind listening test: places on held-out clips, some of them events of the feature, the others look-alikes.
+         */
+        get: operations["labels_questions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -765,6 +805,30 @@ export interface components {
             features: components["schemas"]["ActiveFeature"][];
             /** Start */
             start: number;
+        };
+        /**
+         * Answers
+         * @description What somebody heard, to the questions of a side, number and seed in their order: whether it fires.
+         */
+        Answers: {
+            /** Answers */
+            answers: boolean[];
+            /**
+             * N
+             * @default 20
+             */
+            n: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Side
+             * @default +
+             * @enum {string}
+             */
+            side: "+" | "-";
         };
         /** Clip */
         Clip: {
@@ -942,6 +1006,28 @@ export interface components {
              * @default false
              */
             substitute: boolean;
+        };
+        /**
+         * Detection
+         * @description How well events were told from look-alikes; `low` and `high` bound the accuracy, of which 0.5 is guessing.
+         */
+        Detection: {
+            /** Accuracy */
+            accuracy: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+            /** N */
+            n: number;
+            /** Positives */
+            positives: number;
+            /** Precision */
+            precision: number | null;
+            /** Recall */
+            recall: number | null;
+            /** Truth */
+            truth: components["schemas"]["Truth"][];
         };
         /**
          * Difference
@@ -1774,6 +1860,22 @@ export interface components {
             /** Type */
             type: string;
         };
+        /**
+         * Question
+         * @description Something to listen to: does the feature fire between the marks?
+         */
+        Question: {
+            /** Clip */
+            clip: string;
+            /** End */
+            end: number;
+            /** Mark End */
+            mark_end: number;
+            /** Mark Start */
+            mark_start: number;
+            /** Start */
+            start: number;
+        };
         /** Sae */
         Sae: {
             /** Architecture */
@@ -1930,6 +2032,22 @@ export interface components {
             said: string | null;
             /** Segments */
             segments: components["schemas"]["Heard"][];
+        };
+        /**
+         * Truth
+         * @description What was right; `heard` has the label of each tier between the marks.
+         */
+        Truth: {
+            /** Clip */
+            clip: string;
+            /** Fires */
+            fires: boolean;
+            /** Heard */
+            heard: {
+                [key: string]: string;
+            };
+            /** Name */
+            name: string;
         };
         /** Upload */
         Upload: {
@@ -2789,6 +2907,44 @@ export interface operations {
             };
         };
     };
+    labels_answers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description canonical name, such as encoder.blocks.2 */
+                site: string;
+                basis: "neurons" | "latents";
+                feature: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Answers"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Detection"];
+                };
+            };
+            /** @description a problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     features_average: {
         parameters: {
             query?: {
@@ -3052,6 +3208,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Neighbours"];
+                };
+            };
+            /** @description a problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    labels_questions: {
+        parameters: {
+            query?: {
+                side?: "+" | "-";
+                n?: number;
+                seed?: number;
+            };
+            header?: never;
+            path: {
+                /** @description canonical name, such as encoder.blocks.2 */
+                site: string;
+                basis: "neurons" | "latents";
+                feature: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Question"][];
                 };
             };
             /** @description a problem */

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from freud.server import labels as pages
-from freud.server import schemas
+from freud.server import listening, schemas
 from freud.server.routes.common import Count, FeatureNumber, Here, SiteName
 
 router = APIRouter(prefix="/api", tags=["labels"])
@@ -42,3 +42,28 @@ async def scores(
 ) -> list[schemas.LabelScore]:
     """The labels that agree best with a feature."""
     return await here.queries.run(request, pages.scores, here.result.site(site, basis), feature)
+
+
+@router.get("/sites/{site}/{basis}/features/{feature}/questions")
+async def questions(
+    here: Here,
+    request: Request,
+    site: SiteName,
+    basis: schemas.Basis,
+    feature: FeatureNumber,
+    side: schemas.Side = "+",
+    n: Annotated[int, Query(ge=2, le=100)] = 20,
+    seed: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+) -> list[schemas.Question]:
+    """A blind listening test: places on held-out clips, some of them events of the feature, the others look-alikes."""
+    return await here.queries.run(
+        request, listening.questions, here.result.site(site, basis), feature, side=side, n=n, seed=seed
+    )
+
+
+@router.post("/sites/{site}/{basis}/features/{feature}/answers")
+async def answers(
+    here: Here, request: Request, site: SiteName, basis: schemas.Basis, feature: FeatureNumber, body: schemas.Answers
+) -> schemas.Detection:
+    """How well the questions of a listening test were answered, and the truth."""
+    return await here.queries.run(request, listening.score, here.result.site(site, basis), feature, body)

@@ -5,7 +5,7 @@ import { site } from "../../api/store";
 import { Icon } from "../../components/Icon";
 import { failed, toast } from "../../components/toasts";
 import { short } from "../../player/scales";
-import { visit } from "../../url";
+import { go, visit } from "../../url";
 import { BookmarkButton, NoteButton } from "../notes/buttons";
 import { search } from "./model";
 import { featureVersion } from "./names";
@@ -38,6 +38,17 @@ export function FeatureHead({ feature }: { feature: Schemas["Feature"] }) {
             title={`${here.basis === "neurons" ? "Neuron" : "Latent"} ${feature.feature}${feature.name ? `: ${feature.name}` : ""}`}
           />
           <NoteButton title={`Feature ${feature.feature}`} />
+          {feature.naming.filter(named).map(({ side }) => (
+            <button
+              key={side}
+              type="button"
+              class="quiet"
+              title="Hear places without seeing them: can you tell where it fires?"
+              onClick={() => go({ test: Math.floor(Math.random() * 1e6), side: side === "-" ? "-" : null })}
+            >
+              <Icon name="play" /> Listening test{side === "-" && ", negative side"}
+            </button>
+          ))}
           {here.editable && (
             <button type="button" class="quiet" onClick={() => visit("edit", { feature: feature.feature })}>
               <Icon name="play" /> Edit this feature
@@ -68,6 +79,8 @@ export function FeatureHead({ feature }: { feature: Schemas["Feature"] }) {
     </header>
   );
 }
+
+const named = ({ label, user_name }: Schemas["Naming"]): boolean => label !== null || user_name !== null;
 
 type Side = Schemas["Naming"]["side"];
 

@@ -10,7 +10,8 @@ import { search } from "./model";
 const text = (value: number | null): string => (value === null ? "" : String(value));
 
 /** Go to another feature; limits belong to the old one. */
-export const goToFeature = (feature: number): void => go({ view: "search", feature, min: null, max: null, seed: null });
+export const goToFeature = (feature: number): void =>
+  go({ view: "search", feature, min: null, max: null, seed: null, test: null, side: null });
 
 export function SearchForm() {
   const now = search.value;
@@ -41,6 +42,8 @@ export function SearchForm() {
     const sameFeature = feature === now.feature;
     go({
       view: "search",
+      test: null,
+      side: null,
       feature: draft.feature.value,
       n: draft.n.value === "10" ? null : draft.n.value,
       min: sameFeature || draft.min.value !== text(now.min) ? draft.min.value : null,

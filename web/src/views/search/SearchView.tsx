@@ -6,6 +6,7 @@ import { Failure, Loading } from "../../components/states";
 import { Average } from "./Average";
 import { FeatureHead } from "./FeatureHead";
 import { Histogram } from "./Histogram";
+import { ListeningTest } from "./ListeningTest";
 import { Neighbors } from "./Neighbors";
 import { ResultList } from "./ResultList";
 import { SearchForm } from "./SearchForm";
@@ -52,7 +53,11 @@ export function SearchView() {
             ) : (
               <Loading what={`Opening feature ${now.feature}`} />
             )}
-            <ResultList dead={known?.dead ?? false} />
+            {now.test === null ? (
+              <ResultList dead={known?.dead ?? false} />
+            ) : (
+              known && <ListeningTest feature={known} />
+            )}
           </>
         )}
       </div>

@@ -21,6 +21,8 @@ export interface Search {
   band: Band | null; // null: clips
   seed: number;
   emphasis: boolean;
+  test: number | null; // seed of a listening test
+  side: "+" | "-"; // of a neuron, that the test is about
 }
 
 export const search = computed<Search>(() => {
@@ -37,6 +39,8 @@ export const search = computed<Search>(() => {
     band: BANDS.includes(q.band as Band) ? (q.band as Band) : null,
     seed: Math.max(0, Math.round(number("seed", 0))),
     emphasis: q.emphasis === "1",
+    test: q.test === undefined ? null : Math.max(0, Math.round(number("test", 0))),
+    side: q.side === "-" ? "-" : "+",
   };
 });
 
