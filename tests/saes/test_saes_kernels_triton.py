@@ -12,7 +12,7 @@ import sys
 import pytest
 import torch
 
-from freud.saes import kernels
+from freud.saes import JumpReLU, kernels, optimizer
 from freud.saes.kernels import Pattern, plain, sparse
 
 pytest.importorskip("triton")
@@ -29,6 +29,7 @@ if os.environ.get("TRITON_INTERPRET") != "1":
 
 else:
     from freud.saes.kernels import triton_sparse, triton_topk
+    from freud.saes.optimizer import Optimizer
 
     SHAPES = [(5, 3, 7, 7), (17, 70, 130, 1), (4, 16, 90, 40)]  # frames, d_in, d_sae, k
 
@@ -88,3 +89,46 @@ else:
             results.append([x_hat, *torch.autograd.grad(x_hat.square().sum(), leaves)])
         for found, expected in zip(*results, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+    def test_decoding_with_the_error_equals_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+        generator = torch.Generator().manual_seed(4)
+        active = torch.rand(6, 10, generator=generator) < 0.3
+        active[2] = False
+        frame, latent = active.nonzero(as_tuple=True)
+        pattern = Pattern.ragged(frame, latent, 6, 10)
+        x = torch.randn(6, 5, generator=generator)
+        weights = [torch.randn(*size, generator=generator) for size in ((len(latent),), (10, 5), (5,))]
+        results = []
+        for fast in (True, False):
+            monkeypatch.setattr(sparse, "triton_for", lambda _, answer=fast: answer)
+            values, W_dec, b_dec = leaves = [w.clone().requires_grad_() for w in weights]  # noqa: N806
+            if fast:
+                error, squared = kernels.error(x, values, pattern, W_dec, b_dec)
+            else:
+                error = x - plain.decode(values, frame, latent, 6, W_dec) - b_dec
+                squared = error.square().sum()
+            results.append([error.detach(), squared, *torch.autograd.grad(3 * squared, leaves)])
+        for found, expected in zip(*results, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+    def test_steps_of_the_optimizer_equal_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+        """With a batch among them whose gradient is not finite, and gradients longer than what they are clipped to."""
+        sample = torch.randn(60, 5, generator=torch.Generator().manual_seed(5))
+        results = []
+        for fast in (True, False):
+            monkeypatch.setattr(optimizer, "triton_for", lambda _, answer=fast: answer)
+            training = JumpReLU(d_sae=9).start(sample, 0)
+            mine = Optimizer(training, clip=0.1)
+            left_out = []
+            for step in range(6):
+                mine.zero_grad()
+                training.loss(sample * (torch.nan if step == 2 else 1), 1).total.backward()
+                norm, bad = mine.step(0.01 * (step + 1))
+                left_out.append(bool(bad))
+                assert bad or norm > 0.1
+            assert left_out == [False, False, True, False, False, False]
+            torch.testing.assert_close(training.W_dec.norm(dim=1), torch.ones(9))
+            every = [*training.parameters(), *(s for w in mine.weights for s in mine.state(w).values())]
+            results.append([tensor.detach().clone() for tensor in every])
+        for found, expected in zip(*results, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

@@ -151,6 +151,11 @@ class Training(nn.Module, ABC):
     def after_step(self) -> None:
         """Called after the optimizer."""
         unit_rows_(self.W_dec.data)
+        self.constrain()
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Bring back weights other than the decoder that have left their range."""
 
     def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Start dead latents anew from frames x [frames, d_in] in their original units; [d_sae] bool: which."""

@@ -98,19 +98,20 @@ class AuxKTraining(Training):
             scored: their scores [frames, silent], if they are known.
         """
         is_dead = self.since_fired[silent] > 0
-        if not is_dead.all():
-            scored = None if scored is None else scored.index_select(1, is_dead.nonzero()[:, 0])
         dead = silent[is_dead]
+        if scored is not None and len(dead) < len(silent):
+            scored = scored[:, is_dead]
         if not len(dead):
             return error.new_zeros(())
         W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
         b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
         if len(dead) >= SPARSE * count:
             values, pattern = kernels.topk(centered, W_enc, b_enc, count, scored)
-            predicted = kernels.decode(values.relu(), pattern, W_dec)
+            _, squared = kernels.error(error, values.relu(), pattern, W_dec, torch.zeros_like(self.b_dec))
         else:
             pre = centered @ W_enc + b_enc
             values, chosen = pre.topk(count, dim=1, sorted=False)
             predicted = torch.zeros_like(pre).scatter(1, chosen, values.relu()).float() @ W_dec
+            squared = F.mse_loss(predicted, error, reduction="sum")
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
-        return F.mse_loss(predicted, error, reduction="sum") / scale
+        return squared / scale

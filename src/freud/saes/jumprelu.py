@@ -148,8 +148,7 @@ class JumpReLUTraining(Training):
         )
 
     @torch.no_grad()
-    def after_step(self) -> None:
-        super().after_step()
+    def constrain(self) -> None:
         self.threshold.clamp_(min=0)
 
     def sae(self) -> JumpReLUSAE:

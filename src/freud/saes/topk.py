@@ -81,10 +81,9 @@ class TopKTraining(AuxKTraining):
         values, pattern, scored = self.choose(centered, b_enc, silent)
         values, total = values.relu(), torch.zeros((), device=x.device)
         if self.most > self.k:
-            total = MULTI_WEIGHT * self._error(x, values, pattern).square().sum() / variance
+            total = MULTI_WEIGHT * self._error(x, values, pattern)[1] / variance
             values, pattern = self._first_k(values, pattern)
-        error = self._error(x, values, pattern)
-        squared = error.square().sum()
+        error, squared = self._error(x, values, pattern)
         loss = Loss(squared / variance + total, squared.detach(), (values > 0).sum() / len(x), {})
         return Reconstructed(loss, error, pattern.fired(values), scored)
 
@@ -95,8 +94,8 @@ class TopKTraining(AuxKTraining):
             return kernels.topk_apart(centered, self.W_enc, b_enc, self.most, silent)
         return *kernels.topk(centered, self.W_enc, b_enc, self.most), None
 
-    def _error(self, x: Tensor, values: Tensor, pattern: kernels.Pattern) -> Tensor:
-        return x - (kernels.decode(values, pattern, self.W_dec) + self.b_dec)
+    def _error(self, x: Tensor, values: Tensor, pattern: kernels.Pattern) -> tuple[Tensor, Tensor]:
+        return kernels.error(x, values, pattern, self.W_dec, self.b_dec)
 
     def _first_k(self, values: Tensor, pattern: kernels.Pattern) -> tuple[Tensor, kernels.Pattern]:
         """The k largest on each frame, of `most`."""

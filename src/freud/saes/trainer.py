@@ -21,6 +21,7 @@ from freud.activations import Position
 from freud.errors import DamagedFileError, FreudError
 from freud.saes import parallel
 from freud.saes.architecture import Loss, Training
+from freud.saes.optimizer import Optimizer
 from freud.saes.options import Options
 from freud.saes.sae import SAE
 
@@ -60,14 +61,7 @@ class Trainer:
         self.bad_batches = torch.zeros((), dtype=torch.int64, device=device)
         self.bad_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
         self.weights = dict(training.named_parameters())
-        self.optimizer = torch.optim.Adam(self.weights.values(), lr=options.lr or 0.0, fused=True)
-        # The optimizer makes its state at the first step; making it here lets a checkpoint be loaded in place.
-        for weight in self.weights.values():
-            self.optimizer.state[weight] = {
-                "step": torch.tensor(0.0, device=device),
-                "exp_avg": torch.zeros_like(weight),
-                "exp_avg_sq": torch.zeros_like(weight),
-            }
+        self.optimizer = Optimizer(self.training, options.clip_norm)
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()} if options.ema else {}
 
     @property
@@ -93,19 +87,12 @@ class Trainer:
     def advance(self, x: Tensor, following: Position) -> Loss:
         """One step on this process's rows x [frames, d_in] of a batch; `following` is the position of the next one."""
         self.rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             loss = self.training.loss(x, self.step / self.steps)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.total.backward()
         parallel.sum_(weight.grad for weight in self.weights.values() if weight.grad is not None)
-        self.training.before_step()
-        self.norm = torch.nn.utils.clip_grad_norm_(self.weights.values(), self.options.clip_norm)
-        bad = ~self.norm.isfinite()
-        self.optimizer.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue] - fused Adam then does nothing
-        self.optimizer.step()
-        self.training.after_step()
+        self.norm, bad = self.optimizer.step(self.rate)
         self.bad_batches += bad
         self.bad_in_a_row = (self.bad_in_a_row + 1) * bad
         if self.options.ema:
@@ -123,7 +110,7 @@ class Trainer:
         for name, weight in self.weights.items():
             if name != "b_dec":
                 for key in ("exp_avg", "exp_avg_sq"):
-                    self.optimizer.state[weight][key].masked_fill_(fresh[:, None] if name == "W_dec" else fresh, 0)
+                    self.optimizer.state(weight)[key].masked_fill_(fresh[:, None] if name == "W_dec" else fresh, 0)
 
     def check(self) -> None:
         """Stop a training that has gone wrong.
@@ -168,7 +155,7 @@ class Trainer:
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"training.{name}": tensor for name, tensor in self.training.state_dict().items()}
         for name, weight in self.weights.items():
-            for key, value in self.optimizer.state[weight].items():
+            for key, value in self.optimizer.state(weight).items():
                 tensors[f"optimizer.{name}.{key}"] = value
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
         return tensors | {"bad_batches": self.bad_batches, "bad_in_a_row": self.bad_in_a_row}

@@ -1,11 +1,11 @@
 """The hot path of training a sparse SAE: choosing latents, decoding the chosen ones, and the gradients of both.
 
 Nothing here makes a [frames, d_sae] gradient or a [frames, k, d_in] tensor: what is sparse stays sparse, forward and
-backward. `plain.py` says the same in dense autograd and is what every path is tested against; `topk` and `decode` are
-differentiable and may be mixed with any other operation.
+backward. `plain.py` says the same in dense autograd and is what every path is tested against; `topk`, `decode` and
+`error` are differentiable and may be mixed with any other operation.
 """
 
 from freud.saes.kernels.choose import topk, topk_apart
-from freud.saes.kernels.sparse import Pattern, decode, scores
+from freud.saes.kernels.sparse import Pattern, decode, error, scores
 
-__all__ = ["Pattern", "decode", "scores", "topk", "topk_apart"]
+__all__ = ["Pattern", "decode", "error", "scores", "topk", "topk_apart"]

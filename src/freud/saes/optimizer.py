@@ -1,0 +1,82 @@
+"""Adam over the weights of an SAE in training, and what is done to gradients before it and to weights after it.
+
+Gradients are clipped to a norm, those that are not finite are skipped on the device, and decoder rows keep norm 1. On
+a GPU that has Triton the decoder goes through kernels of its own (`kernels.triton_adam`), to the same result.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from freud.saes.architecture import Training
+from freud.saes.kernels.sparse import triton_for
+
+
+class Optimizer:
+    """The optimizer of one training.
+
+    Args:
+        training: whose weights, on their device.
+        clip: the largest norm of the gradient of all weights together.
+    """
+
+    def __init__(self, training: Training, clip: float) -> None:
+        self.training = training
+        self.clip = clip
+        self.weights = list(training.parameters())
+        self.adam = torch.optim.Adam(self.weights, fused=True)
+        # Adam makes its state at the first step; making it here lets a checkpoint be loaded in place.
+        for weight in self.weights:
+            self.adam.state[weight] = {
+                "step": torch.tensor(0.0, device=weight.device),
+                "exp_avg": torch.zeros_like(weight),
+                "exp_avg_sq": torch.zeros_like(weight),
+            }
+        self._advance = self._by_triton if triton_for(training.W_dec) else self._plain
+
+    def state(self, weight: Tensor) -> dict[str, Tensor]:
+        """exp_avg and exp_avg_sq as `weight`, and step []."""
+        return self.adam.state[weight]
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        self.adam.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def step(self, lr: float) -> tuple[Tensor, Tensor]:
+        """Make a step; the norm of the gradient before it was clipped, and whether the step was left out: each []."""
+        self.adam.param_groups[0]["lr"] = lr
+        return self._advance()
+
+    def _plain(self) -> tuple[Tensor, Tensor]:
+        self.training.before_step()
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.clip)
+        bad = self._adam(norm)
+        self.training.after_step()
+        return norm, bad
+
+    def _by_triton(self) -> tuple[Tensor, Tensor]:
+        from freud.saes.kernels import triton_adam
+
+        decoder = self.training.W_dec
+        assert decoder.grad is not None
+        grad, decoder.grad = decoder.grad.contiguous(), None
+        squares = triton_adam.project(decoder, grad)
+        others = [weight for weight in self.weights if weight is not decoder]
+        gradients = [weight.grad for weight in others if weight.grad is not None]
+        norm = torch.hypot(torch.nn.utils.get_total_norm(gradients), squares.sum().sqrt())
+        torch.nn.utils.clip_grads_with_norm_(others, self.clip, norm)
+        bad = self._adam(norm)
+        group = self.adam.param_groups[0]
+        factor = (self.clip / (norm + 1e-6)).clamp(max=1)  # as torch clips
+        triton_adam.update(decoder, grad, self.state(decoder), factor, bad, group["lr"], group["betas"], group["eps"])
+        self.training.constrain()
+        return norm, bad
+
+    def _adam(self, norm: Tensor) -> Tensor:
+        """Adam for all weights that have a gradient, unless `norm` is not finite; whether it is not."""
+        bad = ~norm.isfinite()
+        self.adam.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue] - fused Adam then does nothing
+        self.adam.step()
+        return bad
