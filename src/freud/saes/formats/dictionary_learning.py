@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
+from freud.models.checkpoints import read_json
 from freud.saes.formats import pickles, reading
 from freud.saes.formats.sites import canonical
 from freud.saes.gated import GatedSAE
@@ -54,7 +55,7 @@ def load(folder: Path) -> SAE:
         DamagedFileError: the files cannot be read, hold code, or do not fit together.
     """
     path = folder / WEIGHTS
-    config = reading.config(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    config = read_json(folder / CONFIG, "it") if (folder / CONFIG).is_file() else {}
     trainer = config.get("trainer", config)  # AudioSAE's has the settings one level up
     if not isinstance(trainer, dict):
         raise DamagedFileError(f"{folder / CONFIG}: trainer is no object; download it again")

@@ -1,4 +1,4 @@
-"""What the readers of SAE files share: configurations, tensors of the right shape, one line for what is wrong."""
+"""What the readers of SAE files share: tensors of the right shape, and one line for what is wrong."""
 
 from __future__ import annotations
 
@@ -12,16 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
-from freud.models.checkpoints import one_line, read_json
-
-
-def config(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        DamagedFileError: it is not one.
-    """
-    return read_json(path, "it")
+from freud.models.checkpoints import one_line
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:

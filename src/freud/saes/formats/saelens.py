@@ -18,6 +18,7 @@ from torch import Tensor
 
 from freud import artifacts
 from freud.errors import DamagedFileError, FreudError
+from freud.models.checkpoints import read_json
 from freud.saes.formats import reading
 from freud.saes.formats.sites import canonical
 from freud.saes.gated import GatedSAE
@@ -78,7 +79,7 @@ def load(folder: Path) -> SAE:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FreudError(f"{folder}: has no {name}; expected the folder of an SAE in SAELens's layout")
-    config = _current(reading.config(folder / CONFIG))
+    config = _current(read_json(folder / CONFIG, "it"))
     path = folder / CONFIG
     if config["normalize_activations"] not in NORMALIZATIONS:
         raise FreudError(

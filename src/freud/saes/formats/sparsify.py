@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from freud import artifacts
 from freud.errors import FreudError
+from freud.models.checkpoints import read_json
 from freud.saes.formats import reading
 from freud.saes.formats.sites import canonical
 from freud.saes.sae import SAE
@@ -37,7 +38,7 @@ def load(path: Path) -> SAE:
         FreudError: a kind that cannot be used here.
         DamagedFileError: the files cannot be read or do not fit together.
     """
-    config = reading.config(path / CONFIG)
+    config = read_json(path / CONFIG, "it")
     if config.get("activation", "topk") != "topk":
         raise FreudError(f"{path / CONFIG}: activation is {config['activation']!r}; only 'topk' can be read")
     if config.get("skip_connection"):
