@@ -309,3 +309,18 @@ def test_many_clips_stay_columns(tmp_path):
     assert opened[ids[-1]].path == f"{n - 1}.wav"
     assert [segment.clip_id for segment in opened.segments(ids[n - 2])] == [ids[n - 2]]
     assert opened.segments(ids[n - 1]) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads as Linux lists them")
+def test_no_thread_is_left_that_could_outlive_the_interpreter(tree):
+    """A thread of Arrow that still holds a file of Python's at exit aborts the process, or hangs it."""
+    code = (
+        "import os, sys, freud.corpus as c\n"
+        "import pyarrow.parquet, freud.corpus.importing\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "found = c.read(sys.argv[1])\n"
+        "assert len(found) and found.segment_table is not None\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code, str(tree)], check=True, capture_output=True, text=True)
+    assert said.stdout == "0\n"

@@ -12,6 +12,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freud import artifacts
@@ -111,7 +112,16 @@ def read(path: PathLike, *, root: PathLike | None = None) -> Corpus:
         "files": listed,
     }  # what artifacts.finish identifies by
     manifest = {**content, **facts, "fingerprint": artifacts.fingerprint(content)}
-    return Corpus(None, source.root, manifest, pq.read_table(clips), lambda: pq.read_table(segments))
+    return Corpus(None, source.root, manifest, _table(clips), lambda: _table(segments))
+
+
+def _table(file: io.BytesIO) -> pa.Table:
+    """Read Parquet from memory, in this thread alone.
+
+    Arrow's own threads may still hold a file or buffer of Python's when the interpreter ends, and then abort it or hang
+    (github.com/apache/arrow, issues 33975 and 34314).
+    """
+    return pq.ParquetFile(file, pre_buffer=False).read(use_threads=False)
 
 
 def _open(artifact: artifacts.Artifact, root: Path) -> Corpus:
