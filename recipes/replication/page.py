@@ -14,6 +14,8 @@ from freud.naming import tables
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
+plt.rcParams["svg.hashsalt"] = "freud"  # the same figure is the same file
+
 
 class Point(NamedTuple):
     """One published finding, and what came of it here."""
@@ -58,7 +60,7 @@ class Report:
     def plot(self, name: str, title: str) -> None:
         """Add the current figure."""
         plt.tight_layout()
-        plt.savefig(self.folder / f"{name}.svg")
+        plt.savefig(self.folder / f"{name}.svg", metadata={"Date": None})
         plt.close()
         self.parts.append(f"![{title}](replication/{name}.svg)")
 

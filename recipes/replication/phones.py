@@ -147,6 +147,14 @@ def _mean(folds: Rows, column: str) -> float:
     return float(np.average([row[column] for row in some], weights=[row["positives"] for row in some]))
 
 
+def speakers(rows: Rows) -> list[float]:
+    """Mean AUC over phones on each speaker left out."""
+    return [
+        float(np.mean([row["auc"] for row in rows if row["speaker"] == speaker]))
+        for speaker in sorted({row["speaker"] for row in rows})
+    ]
+
+
 def summary(rows: Rows) -> dict[str, Any]:
     """Means over phones."""
     phones = list(pooled(rows).values())

@@ -45,7 +45,9 @@ def best_feature(report: Report, rows: Rows) -> list[Point]:
     some = {name: [row for row in rows if row["basis"] in bases] for name, bases in POOLS.items()}
     table = []
     for name, found in some.items():
-        row = {"features": name, "of": _count(found), **phones.summary(phones.union(found))}
+        best = phones.union(found)
+        row = {"features": name, "of": _count(found), **phones.summary(best)}
+        row |= {"worst speaker": min(phones.speakers(best)), "best speaker": max(phones.speakers(best))}
         for caution in crossed.CAUTIONS if any(each.get("trial") for each in found) else ():
             fixed = phones.summary(phones.union(found, caution))
             rule = "AUC by mean less deviation" if caution else "AUC by mean"
@@ -68,10 +70,15 @@ def best_feature(report: Report, rows: Rows) -> list[Point]:
     )
     report.table("phones-bases", table)
     sparse, whole, probe = (_by(table, name) for name in (EVERY, BOTH, list(POOLS)[-1]))
+    by_mean, cautious = (
+        f"{sparse[rule]:.3f} and {sparse[f'{rule}, >= 0.9']}" for rule in ("AUC by mean", "AUC by mean less deviation")
+    )
     report.say(
         f"The aim was a mean of {AIM:.2f} and {AIM_PHONES} phones at 0.9 or more. Every site and the sparse latents "
         f"have **{sparse['mean AUC']:.3f}** and **{sparse['AUC >= 0.9']}** of {sparse['phones']}, which "
-        f"{_reaches(sparse)}; with the same latents before TopK it is **{whole['mean AUC']:.3f}** and "
+        f"{_reaches(sparse)}; by the mean alone they would have {by_mean}, by the mean less its deviation {cautious}. "
+        f"On the six speakers the mean runs from {sparse['worst speaker']:.3f} to {sparse['best speaker']:.3f}. With "
+        f"the same latents before TopK it is **{whole['mean AUC']:.3f}** and "
         f"**{whole['AUC >= 0.9']}**, which {_reaches(whole)}. A dense probe has {probe['mean AUC']:.3f}, and the null "
         f"{sparse['null AUC']:.3f}."
     )
