@@ -16,7 +16,7 @@ from freud.corpus import Clip, Corpus
 from freud.corpus.tiers import read_textgrid
 from freud.features import FeatureIndex, browse
 from freud.models import AudioModel
-from freud.server import sounds
+from freud.server import activity, sounds
 
 
 def test_the_list_of_clips(client: TestClient, corpus: Corpus, clip: Clip):
@@ -179,6 +179,18 @@ def test_top_features_are_those_of_the_index(
     assert got["features"][0]["time"] == expected[0].time
 
 
+@pytest.mark.parametrize(("site", "basis"), [(RESIDUAL, "latents"), (NEURONS, "neurons")])
+def test_long_spans_are_ranked_a_block_at_a_time(
+    client: TestClient, clip: Clip, site: str, basis: str, monkeypatch: pytest.MonkeyPatch
+):
+    parameters = {"site": site, "basis": basis, "n": 50, "start": 0.1, "end": 1.3}
+    whole = client.get(f"/api/clips/{clip.id}/features", params=parameters).json()["features"]
+    monkeypatch.setattr(activity, "BLOCK", 7)
+    parts = client.get(f"/api/clips/{clip.id}/features", params=parameters).json()["features"]
+    assert [(each["feature"], each["frame"]) for each in parts] == [(each["feature"], each["frame"]) for each in whole]
+    assert [each["value"] for each in parts] == pytest.approx([each["value"] for each in whole], rel=1e-4)
+
+
 def test_unusual_features_come_first(client: TestClient, clip: Clip, neurons: FeatureIndex):
     parameters = {"site": NEURONS, "basis": "neurons", "n": 200, "rank": "unusual", "traces": True}
     got = client.get(f"/api/clips/{clip.id}/features", params=parameters).json()["features"]
@@ -286,6 +298,17 @@ def test_what_the_model_hears(client: TestClient, clip: Clip, nano: AudioModel, 
     got = client.get(f"/api/clips/{clip.id}/transcript").json()
     assert got["said"] == clip.transcript
     assert got["heard"] == nano.transcribe(corpus.audio_path(clip)).text
+
+
+def test_what_the_model_hears_in_a_span(client: TestClient, clip: Clip, nano: AudioModel, samples: np.ndarray):
+    if not nano.can_transcribe:
+        pytest.skip("this build has no trained nano")
+    got = client.get(f"/api/clips/{clip.id}/transcript", params={"start": 0.5, "end": 1.5}).json()
+    heard = nano.transcribe(samples[8000:24000])
+    assert got["heard"] == heard.text
+    times = [time for each in got["segments"] for time in (each["start"], each["end"])]
+    assert times == pytest.approx([0.5 + time for each in heard.segments for time in (each.start, each.end)])
+    assert client.get(f"/api/clips/{clip.id}/transcript?start=900").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,32 @@ def test_silent_frames_of_a_latent_are_gray_and_strong_ones_green(page: Page, ap
     assert greenness(canvas, x_of(canvas, (strong + 0.5) / 50, hit["duration"])) > 10
 
 
+def test_phones_on_which_the_feature_fires_are_tinted(page: Page, api: Callable[[str], Any]) -> None:
+    """Green the more the feature fires on them, read beside the letters; apart from the phone under the cursor."""
+    latents = "sites/encoder.blocks.2/latents"
+    rows = api(f"{latents}/features?sort=score&n=50&named=true")["features"]
+    feature = next(row["feature"] for row in rows if row["name"].startswith("/"))
+    page.goto(f"?site=encoder.blocks.2&basis=latents&feature={feature}&n=6")
+    loud, silent = [], []
+    for at, hit in enumerate(api(f"{latents}/features/{feature}/clips?n=6&traces=true")["hits"]):
+        canvas = strip(page, at)
+        expect(canvas).to_have_css("height", "223px")  # with its two tiers
+        page.wait_for_timeout(200)
+        values = trace(hit)
+        middles = (np.arange(len(values)) + 0.5) / 50
+        (phones,) = (tier for tier in api(f"clips/{hit['clip']}")["tiers"] if tier["name"] == "phones")
+        for phone in phones["intervals"]:
+            here = values[(middles >= phone["start"]) & (middles < phone["end"])]
+            if phone["end"] - phone["start"] < 0.06 or phone["start"] <= hit["time"] < phone["end"]:
+                continue
+            x = x_of(canvas, phone["start"] + 0.012, hit["duration"])
+            red, green, _ = column(canvas, x, 112 + 5 + 46 + 5 + 3, 2).mean(0)
+            (loud if here.max() > 0.4 * hit["value"] else silent if here.max() == 0 else []).append(green - red)
+    assert loud
+    assert silent
+    assert min(loud) > max(silent) + 8
+
+
 def test_the_spectrogram_is_the_servers_mel(page: Page, hit: dict[str, Any]) -> None:
     page.goto(f"?view=audio&clip={hit['clip']}")  # the first strip there has no activations over it
     canvas = strip(page)

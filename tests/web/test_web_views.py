@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
 import pytest
@@ -205,6 +205,20 @@ def test_a_frame_and_a_span_are_ranked(page: Page, api: Callable[[str], Any], cl
     page.get_by_label("features", exact=True).fill("3")
     page.keyboard.press("Enter")
     expect(page.locator(".feature-link")).to_have_count(3)
+
+
+def test_of_a_long_clip_the_span_that_is_looked_at_is_transcribed(page: Page, clip: dict[str, Any]) -> None:
+    whole = {**page.request.get(f"/api/clips/{clip['id']}").json(), "duration": 1800.0}
+    page.route(f"**/api/clips/{clip['id']}", lambda route: route.fulfill(json=whole))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"?view=audio&site={SITE}&basis=latents&clip={clip['id']}")
+    canvas = strip(page)
+    expect(page.locator(".heard-said")).to_contain_text("drag over up to two minutes")
+    assert not any("/transcript" in url for url in asked)
+    with page.expect_request(lambda request: "/transcript" in request.url) as request:
+        drag(page, canvas, x_of(canvas, 0, 1800), x_of(canvas, 40, 1800))
+    assert {"start", "end"} <= parse_qs(urlsplit(request.value.url).query).keys()
 
 
 # ---- edit

@@ -295,19 +295,41 @@ class FeatureIndex:
         elif (first, last) == (0, length):
             query = "SELECT feature, max, max_frame FROM peaks WHERE clip = ? ORDER BY max DESC, feature LIMIT ?"
             rows = self.sql(query, [number, n])
-        else:  # reads all postings: they are sorted by feature
-            rows = self.sql(
-                """
-                SELECT feature, value, frame FROM postings WHERE clip = ? AND frame >= ? AND frame < ?
-                QUALIFY row_number() OVER (PARTITION BY feature ORDER BY value DESC, frame) = 1
-                ORDER BY value DESC, feature LIMIT ?
-                """,
-                [number, first, last, n],
-            )
+        else:
+            rows = self._peaks_within(number, first, last, n)
         return [
             ActiveFeature(rank, feature, value, frame, self.time(frame))
             for rank, (feature, value, frame) in enumerate(rows, 1)
         ]
+
+    def _peaks_within(self, clip: int, first: int, last: int, n: int) -> list[tuple[int, float, int]]:
+        """The n latents that are largest on frames first..last of a clip: feature, value, frame.
+
+        The postings are sorted by feature, so few features are looked up: one whose peak on the clip lies within has
+        it there, too, and any other is at most as large there as its peak. In the order of those peaks they are looked
+        up, twice as many each time, until n values are larger than all that is left can be. Asking for every feature
+        reads every posting.
+        """
+        peaks = self.columns("SELECT feature, max, max_frame FROM peaks WHERE clip = ? ORDER BY max DESC", [clip])
+        within = (peaks["max_frame"] >= first) & (peaks["max_frame"] < last)
+        found = [tuple(row) for row in zip(*(column[within].tolist() for column in peaks.values()), strict=True)]
+        left, bound = peaks["feature"][~within].tolist(), peaks["max"][~within].tolist()
+        at, count = 0, 2 * n
+        while at < len(left):
+            found = sorted(found, key=lambda row: (-row[1], row[0]))[:n]
+            if len(found) == n and found[-1][1] > bound[at]:
+                break
+            some = ", ".join(map(str, left[at : at + count]))
+            found += self.sql(
+                f"""
+                SELECT feature, value, frame FROM postings
+                WHERE feature IN ({some}) AND clip = ? AND frame >= ? AND frame < ?
+                QUALIFY row_number() OVER (PARTITION BY feature ORDER BY value DESC, frame) = 1
+                """,
+                [clip, first, last],
+            )
+            at, count = at + count, 2 * count
+        return sorted(found, key=lambda row: (-row[1], row[0]))[:n]
 
     def span(self, start: float | None, end: float | None, length: int) -> tuple[int, int]:
         """The frames of a clip of `length` frames that the seconds start..end reach into: first, one past the last."""

@@ -19,8 +19,10 @@ from freud.server.kept import Kept
 from freud.server.library import Library
 from freud.server.model import ServedModel
 from freud.server.result import IndexedSite, encoded
+from freud.server.work import check
 
 KEPT_FRAMES = 256 << 20  # bytes of activations of uploads
+BLOCK = 2048  # frames on which all features are computed together
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,8 @@ class Activity:
         """
         index = site.index
         stored = self.library.upload(clip) is None
-        if stored and site.basis == "latents" and (not site.has_sae or not index.has_activations):
+        whole = stored and not start and (end is None or end >= self.library.find(clip).duration)
+        if stored and site.basis == "latents" and (whole or not site.has_sae or not index.has_activations):
             found = index.clip_features(clip, index.features, start=start, end=end)
             columns = ([f.feature for f in found], [f.value for f in found], [f.frame for f in found])
             length = index.sql("SELECT frames FROM clips WHERE id = ?", [clip])[0][0]
@@ -97,14 +100,21 @@ class Activity:
 
     @torch.inference_mode()
     def _peaks(self, site: IndexedSite, frames: np.ndarray, first: int) -> Peaks:
-        if site.basis == "neurons":
-            frame = np.abs(frames).argmax(0)
-            feature = np.arange(frames.shape[1])
-            return Peaks(feature, frames[frame, feature], frame + first)
-        latents = self._sae(site).encode(torch.from_numpy(frames))
-        value, frame = latents.max(0)
-        active = value.nonzero()[:, 0]
-        return Peaks(active.numpy(), value[active].numpy(), frame[active].numpy() + first)
+        """The peaks on frames [frames, width], a block at a time: all latents of half an hour would take gigabytes."""
+        width = site.index.features
+        value, at = np.zeros(width, np.float32), np.zeros(width, np.int64)
+        every = np.arange(width)
+        for start in range(0, len(frames), BLOCK):
+            check()
+            block = frames[start : start + BLOCK]
+            if site.basis == "latents":
+                block = self._sae(site).encode(torch.from_numpy(block)).numpy()
+            frame = np.abs(block).argmax(0)
+            here = block[frame, every]
+            larger = np.abs(here) > np.abs(value)
+            value[larger], at[larger] = here[larger], frame[larger] + start
+        feature = every if site.basis == "neurons" else value.nonzero()[0]
+        return Peaks(feature, value[feature], at[feature] + first)
 
 
 def _stored_dtype(site: IndexedSite) -> torch.dtype:

@@ -18,7 +18,7 @@ import torch
 from starlette.requests import ClientDisconnect, Request
 
 from freud.errors import FreudError
-from freud.server import bundled, pages, schemas
+from freud.server import bundled, pages, schemas, sounds
 from freud.server.activity import Activity
 from freud.server.library import Library
 from freud.server.model import ServedModel
@@ -145,16 +145,24 @@ class Serving:
             ),
         )
 
-    def transcript(self, clip: str) -> schemas.Transcript:
-        """What was said in a clip, and what the model hears."""
+    def transcript(self, clip: str, start: float | None = None, end: float | None = None) -> schemas.Transcript:
+        """What was said in a clip, and what the model hears in it, or in a span of it.
+
+        Raises:
+            UnknownNameError: no such clip.
+            FreudError: an empty span, or the model writes no text.
+        """
         row = self.library.row(clip)
-        samples = self.library.samples(clip)
+        samples = sounds.cut(self.library.samples(clip), start, end)
         with self.model.using(same=False) as model:
             heard = model.transcribe(samples)
         return schemas.Transcript(
             said=row["transcript"],
             heard=heard.text,
-            segments=[schemas.Heard(**vars(segment)) for segment in heard.segments],
+            segments=[
+                schemas.Heard(text=one.text, start=one.start + (start or 0.0), end=one.end + (start or 0.0))
+                for one in heard.segments
+            ],
             language=heard.language,
         )
 

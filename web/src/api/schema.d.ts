@@ -198,7 +198,7 @@ export interface paths {
         };
         /**
          * Transcript
-         * @description What was said, if the corpus knows, and what the model hears.
+         * @description What was said in the clip, if the corpus knows, and what the model hears in it, or in a span of it.
          */
         get: operations["clips_transcript"];
         put?: never;
@@ -2424,7 +2424,10 @@ export interface operations {
     };
     clips_transcript: {
         parameters: {
-            query?: never;
+            query?: {
+                start?: number | null;
+                end?: number | null;
+            };
             header?: never;
             path: {
                 clip: string;

@@ -28,6 +28,15 @@ export function valueAt({ values, framesPerSecond }: Curve, time: number): numbe
   return frame < 0 ? null : values[frame]!;
 }
 
+/** The value of largest magnitude on the frames whose middles lie between two times; 0 where there are none. */
+export function strongest({ values, framesPerSecond: rate }: Curve, start: number, end: number): number {
+  let found = 0;
+  const last = Math.min(Math.ceil(end * rate - 0.5), values.length);
+  for (let frame = Math.max(Math.ceil(start * rate - 0.5), 0); frame < last; frame++)
+    if (Math.abs(values[frame]!) > Math.abs(found)) found = values[frame]!;
+  return found;
+}
+
 /** The part of a curve between two times in steps of whole frames; the largest magnitude of a step stands for it. */
 export interface Steps {
   values: Float32Array;

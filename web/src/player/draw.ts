@@ -1,7 +1,7 @@
 // Draws one strip: spectrogram with activations over it, trace, tiers, time axis, then selection and cursor. What is
 // drawn depends on the arguments only, so a strip is redrawn whole whenever anything changes (a few milliseconds).
-import { stepsOf, type Curve, type Steps, type Tier } from "./curve";
-import { paintActivations, type Spectrogram } from "./layers";
+import { strongest, stepsOf, type Curve, type Steps, type Tier } from "./curve";
+import { opacity, paintActivations, type Spectrogram } from "./layers";
 import { rgb, type Palette } from "./palette";
 import { clamp, melHeight, short, ticks, type Span, type View } from "./scales";
 
@@ -197,7 +197,9 @@ function drawTier(
   colors: Palette,
 ): void {
   const [top, height] = row;
-  const { view, cursor } = strip;
+  const { view, cursor, curve } = strip;
+  const scale = Math.max(-strip.low, strip.high);
+  const tints = [rgb(colors.positive), rgb(colors.negative)].map((color) => color.join(" "));
   context.textAlign = "right";
   context.font = FONT;
   context.fillStyle = colors.muted;
@@ -217,6 +219,11 @@ function drawTier(
     if (end <= view.start || start >= view.end) continue;
     const left = Math.max(xAt(start, view, at), at.left);
     const right = Math.min(xAt(end, view, at), at.left + at.width);
+    const value = curve ? strongest(curve, start, end) : 0;
+    if (value !== 0 && right - left >= 2) {
+      context.fillStyle = `rgb(${tints[value > 0 ? 0 : 1]} / ${0.6 * opacity(Math.abs(value) / scale)})`;
+      context.fillRect(left, top + 1, right - left, height - 3);
+    }
     if (cursor !== null && cursor >= start && cursor < end) {
       context.fillStyle = colors.select;
       context.fillRect(left, top, right - left, height - 1);

@@ -166,9 +166,11 @@ async def clip_features(
 
 
 @router.get("/clips/{clip}/transcript")
-async def transcript(here: Here, request: Request, clip: ClipId) -> schemas.Transcript:
-    """What was said, if the corpus knows, and what the model hears."""
-    return await here.model_work.run(request, here.transcript, clip)
+async def transcript(
+    here: Here, request: Request, clip: ClipId, start: Seconds = None, end: Seconds = None
+) -> schemas.Transcript:
+    """What was said in the clip, if the corpus knows, and what the model hears in it, or in a span of it."""
+    return await here.model_work.run(request, here.transcript, clip, start, end)
 
 
 @router.get(

@@ -67,10 +67,16 @@ function Chosen({ id }: { id: string }) {
   );
 }
 
+const LONG = 120; // seconds: the model is not asked to listen to more than that unless somebody wants it
+
+/** What was said, and what the model hears; in a long clip, in the span that is looked at. */
 function Heard({ clip }: { clip: Schemas["Clip"] }) {
   const can = status.value!.can_transcribe;
-  const { data, problem, retry } = useLoad(can ? clip.id : null, (signal) =>
-    get("/api/clips/{clip}/transcript", { path: { clip: clip.id }, signal }),
+  const long = clip.duration > LONG;
+  const chosen = long ? span.value : null;
+  const wanted = !long || (chosen !== null && chosen.end - chosen.start <= LONG);
+  const { data, problem, retry } = useLoad(can && wanted ? `${clip.id} ${JSON.stringify(chosen)}` : null, (signal) =>
+    get("/api/clips/{clip}/transcript", { path: { clip: clip.id }, query: chosen ?? {}, signal }),
   );
   return (
     <dl class="heard-said">
@@ -83,7 +89,7 @@ function Heard({ clip }: { clip: Schemas["Clip"] }) {
       {can && (
         <div>
           <dt>heard</dt>
-          <dd class="transcript" aria-busy={!data && !problem}>
+          <dd class="transcript" aria-busy={wanted && !data && !problem}>
             {problem ? (
               <>
                 {problem}{" "}
@@ -91,6 +97,8 @@ function Heard({ clip }: { clip: Schemas["Clip"] }) {
                   Try again
                 </button>
               </>
+            ) : !wanted ? (
+              <span class="muted">drag over up to two minutes of the sound to have them transcribed</span>
             ) : data ? (
               data.heard || <span class="muted">nothing</span>
             ) : (
