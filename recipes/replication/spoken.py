@@ -26,6 +26,7 @@ Rows = list[dict[str, Any]]
 
 EVERY = "every site and the latents"
 BOTH = "every site, latents before and after TopK"
+PCA_POOL, PROBE_POOL = "control: PCA directions of every site", "ceiling: linear probes on every site"
 POOLS = {
     "MLP neurons of all blocks": (NEURONS,),
     "residual coordinates of all blocks, ln_post": (COORDINATES,),
@@ -34,9 +35,9 @@ POOLS = {
     EVERY: (*SITES, LATENTS),
     "SAE latents before TopK": (BEFORE,),
     BOTH: (*SITES, LATENTS, BEFORE),
-    "control: PCA directions of every site": (PCA,),
+    PCA_POOL: (PCA,),
     "control: random directions": (RANDOM,),
-    "ceiling: linear probes on every site": (PROBE,),
+    PROBE_POOL: (PROBE,),
 }
 
 
@@ -69,7 +70,7 @@ def best_feature(report: Report, rows: Rows) -> list[Point]:
         "four of the five.",
     )
     report.table("phones-bases", table)
-    sparse, whole, probe = (_by(table, name) for name in (EVERY, BOTH, list(POOLS)[-1]))
+    sparse, whole, pca, probe = (_by(table, name) for name in (EVERY, BOTH, PCA_POOL, PROBE_POOL))
     by_mean, cautious = (
         f"{sparse[rule]:.3f} and {sparse[f'{rule}, >= 0.9']}" for rule in ("AUC by mean", "AUC by mean less deviation")
     )
@@ -80,7 +81,8 @@ def best_feature(report: Report, rows: Rows) -> list[Point]:
         f"On the six speakers the mean runs from {sparse['worst speaker']:.3f} to {sparse['best speaker']:.3f}. With "
         f"the same latents before TopK it is **{whole['mean AUC']:.3f}** and "
         f"**{whole['AUC >= 0.9']}**, which {_reaches(whole)}. A dense probe has {probe['mean AUC']:.3f}, and the null "
-        f"{sparse['null AUC']:.3f}."
+        f"{sparse['null AUC']:.3f}. The best directions of PCA over all sites, {pca['of']} in number, have "
+        f"{pca['mean AUC']:.3f} and {pca['AUC >= 0.9']}: looking at many sites is much of it."
     )
     sites = _each_site(report, rows)
     _each_phone(report, rows)
