@@ -452,6 +452,22 @@ def test_nothing_comes_from_elsewhere(page: Page, served: str) -> None:
     assert all(url.startswith((served, "data:", "blob:")) for url in asked)
 
 
+@pytest.mark.parametrize("width", [820, 1280])
+def test_nothing_is_cut_off(page: Page, clip: dict[str, Any], width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    edit = f"?view=edit&clip={clip['id']}&ops={SITE}~latents~30~scale~-1"
+    for address in ("?", f"?site={SITE}&basis=latents&feature=30&n=2", f"?view=audio&clip={clip['id']}&n=2", edit,
+                    "?view=labels", "?view=notes", "?view=features&sort=score&named=1"):  # fmt: skip
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
+        if page.locator(".clip-picker").count() and width == 820:
+            assert page.locator(".clip-picker ul").bounding_box()["height"] <= 140
+    name = page.locator(".table-space .table-row > :nth-child(2)").first
+    name.wait_for()
+    assert name.evaluate("n => n.scrollWidth <= n.clientWidth")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "address",
