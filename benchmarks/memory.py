@@ -28,8 +28,7 @@ def stage(name: str, work: Path) -> None:
 
     import freud
     from freud.activations import read
-    from freud.saes import TopK
-    from freud.saes.train import Options
+    from freud.saes import Options, TopK
 
     peak = 0
     running = threading.Event()

@@ -20,8 +20,8 @@ from freud import artifacts, saes
 from freud.activations import read
 from freud.evaluation import evaluate
 from freud.evaluation.plots import frontier
+from freud.saes import sweep
 from freud.saes.recipe import Run, read_recipe
-from freud.saes.train import sweep
 
 SECOND = "-seed1"  # ends the name of a run that is there for stability
 COLUMNS = {

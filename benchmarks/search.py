@@ -20,8 +20,7 @@ import freud
 from common import record
 from freud import features, pipeline
 from freud.features import FeatureIndex
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 from index import build_synthetic
 
 

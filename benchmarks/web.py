@@ -31,7 +31,7 @@ import freud
 from common import record
 from freud import audio
 from freud.pipeline import DEMO_SITES, demo_folder
-from freud.saes.train import Options
+from freud.saes import Options
 from freud.server.app import web_app
 
 ROUNDS = 7

@@ -84,8 +84,7 @@ def speech(demo: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(nano: AudioModel, speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `freud discover` makes of `speech`: a residual stream and a layer of neurons of nano. Not to be changed."""
     import freud
-    from freud.saes import TopK
-    from freud.saes.train import Options
+    from freud.saes import Options, TopK
 
     out = tmp_path_factory.mktemp("result") / "discovered"
     architecture, options = TopK(k=4, expansion=2), Options(steps=12, batch_size=64)

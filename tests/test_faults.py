@@ -24,8 +24,7 @@ import freud
 from freud import DamagedFileError, FreudError, artifacts
 from freud.activations import Activations
 from freud.corpus import Corpus
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 
 SITE = "encoder.blocks.0"
 STAGES = ("collect", "train", "index")

@@ -12,8 +12,7 @@ import freud
 from freud import FreudError, UnknownNameError, pipeline
 from freud.models import AudioModel
 from freud.pipeline import Discovery, open_index
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 
 RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
 

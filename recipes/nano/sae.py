@@ -14,8 +14,7 @@ import numpy as np
 import soundfile
 
 import freud
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 
 SITE = "encoder.blocks.2"
 UTTERANCES = 2400  # about four hours

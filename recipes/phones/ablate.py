@@ -21,8 +21,7 @@ from freud.editing.causal import Detector, RecallEffect, detectors, labeled_fram
 from freud.editing.probe import SITE as OUTPUT
 from freud.editing.run import Variant
 from freud.models import AudioModel
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 
 SILENCE = ("sil", "sp", "spn", "pau", "SIL", "")
 ARCHITECTURE = TopK(k=16, expansion=4)

@@ -21,8 +21,7 @@ from sites import ALL, NAMED, SAE_SITES
 
 import freud
 from freud.corpus import Corpus, import_corpus
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 
 ROOT = Path(__file__).resolve().parents[3] / "shared"
 CORPORA = {

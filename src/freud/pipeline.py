@@ -24,8 +24,7 @@ from freud.artifacts import Artifact
 from freud.corpus import Clip
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.features import FeatureIndex, Hit
-from freud.saes import Architecture, TopK
-from freud.saes.train import Options
+from freud.saes import Architecture, Options, TopK
 from freud.version import __version__
 
 KIND = "discover"

@@ -14,8 +14,7 @@ from freud.editing import train_probe
 from freud.editing.causal import detectors, labeled_frames, recall_effects
 from freud.editing.probe import SITE as OUTPUT
 from freud.editing.run import Variant
-from freud.saes import TopK
-from freud.saes.train import Options
+from freud.saes import Options, TopK
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,7 @@ from freud.activations import Activations, StoredFrames, split_clips
 from freud.cli import main
 from freud.errors import DamagedFileError, FreudError
 from freud.evaluation import quality
-from freud.saes import SAE, TopK, load, reconstruction, save
-from freud.saes.train import Options
+from freud.saes import SAE, Options, TopK, load, reconstruction, save
 
 SITE = "encoder.blocks.2"
 OPTIONS = Options(steps=30, batch_size=128, validation=0.3)

@@ -12,10 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
-from freud.saes import SAE, TopK, load, save, train
+from freud.saes import SAE, Options, TopK, load, save, train
 from freud.saes.l1 import StandardSAE
 from freud.saes.topk import TopKSAE
-from freud.saes.train import Options
 
 SHAPES = {"W_enc": (6, 20), "b_enc": (20,), "W_dec": (20, 6), "b_dec": (6,)}
 METADATA = {"model": "tiny", "model_fingerprint": "a" * 16, "site": "encoder.blocks.2", "training": {"data": "b"}}

@@ -22,10 +22,9 @@ from freud.corpus import Corpus
 from freud.corpus import read as read_corpus
 from freud.errors import DamagedFileError, FreudError
 from freud.models import AudioModel
-from freud.saes import L1, SAE, TopK, load, reconstruction, train
-from freud.saes.train import Options
+from freud.saes import L1, SAE, Options, TopK, load, reconstruction, train
 
-training_module = importlib.import_module("freud.saes.train")
+training_module = importlib.import_module("freud.saes.training")
 trainer_module = importlib.import_module("freud.saes.trainer")
 SMALL = TopK(d_sae=48, k=2, aux_k=8, dead_after=300)
 QUICK = Options(steps=30, batch_size=64, lr=1e-2)

@@ -32,8 +32,7 @@ def demo_result(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
     """`freud demo` with fewer training steps, and names for phones and latents only; one for all workers."""
     import freud
     from freud.pipeline import DEMO_SITES, demo_folder
-    from freud.saes import TopK
-    from freud.saes.train import Options
+    from freud.saes import Options, TopK
 
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "demo-result"

@@ -13,7 +13,7 @@ from freud.errors import FreudError
 
 if TYPE_CHECKING:
     from freud.saes import Recipe
-    from freud.saes.train import Frames
+    from freud.saes.training import Frames
 
 COLUMNS = ("frames", "fvu", "l0", "dead", "cosine")
 

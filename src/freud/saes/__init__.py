@@ -1,8 +1,14 @@
 """Sparse autoencoders: settings of each architecture, training, files.
 
 `TopK`, `BatchTopK`, `Matryoshka`, `JumpReLU`, `Gated` and `L1` say what to train, `train` trains it, `load` reads what
-it wrote, as an `SAE` that encodes and decodes.
+it wrote, as an `SAE` that encodes and decodes. What trains is imported when it is first used: who only loads an SAE
+need not wait for tables and threads.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from freud.saes.architecture import Architecture, Training
 from freud.saes.batchtopk import BatchTopK
@@ -16,7 +22,9 @@ from freud.saes.options import Options
 from freud.saes.recipe import Recipe, Run, read_recipe
 from freud.saes.sae import SAE, Sparse
 from freud.saes.topk import TopK
-from freud.saes.train import sweep, train
+
+if TYPE_CHECKING:
+    from freud.saes.training import sweep, train
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     kind.name: kind for kind in (TopK, BatchTopK, Matryoshka, JumpReLU, Gated, L1)
@@ -47,3 +55,9 @@ __all__ = [
     "sweep",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("sweep", "train"):
+        return getattr(importlib.import_module("freud.saes.training"), name)
+    raise AttributeError(f"module 'freud.saes' has no attribute {name!r}")
