@@ -235,4 +235,4 @@ def unit_rows_(weight: Tensor) -> None:
 def remove_parallel_(weight: Tensor) -> None:
     """Take from the gradient of unit rows `weight` [d_sae, d_in] the part that would only change their norm."""
     assert weight.grad is not None
-    weight.grad -= (weight.grad * weight).sum(1, keepdim=True) * weight
+    weight.grad.addcmul_(torch.linalg.vecdot(weight.grad, weight)[:, None], weight, value=-1)

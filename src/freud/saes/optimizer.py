@@ -25,9 +25,11 @@ class Optimizer:
         self.training = training
         self.clip = clip
         self.weights = list(training.parameters())
-        self.adam = torch.optim.Adam(self.weights, fused=True)
+        # Adam copies the gradient of what is not contiguous; W_enc is, the other way around.
+        self._rows = [w if w.is_contiguous() else torch.nn.Parameter(w.data.T) for w in self.weights]
+        self.adam = torch.optim.Adam(self._rows, fused=True)
         # Adam makes its state at the first step; making it here lets a checkpoint be loaded in place.
-        for weight in self.weights:
+        for weight in self._rows:
             self.adam.state[weight] = {
                 "step": torch.tensor(0.0, device=weight.device),
                 "exp_avg": torch.zeros_like(weight),
@@ -37,11 +39,14 @@ class Optimizer:
 
     def state(self, weight: Tensor) -> dict[str, Tensor]:
         """exp_avg and exp_avg_sq as `weight`, and step []."""
-        return self.adam.state[weight]
+        rows = next(r for w, r in zip(self.weights, self._rows, strict=True) if w is weight)
+        state = self.adam.state[rows]
+        return state if rows is weight else {key: each.T if each.ndim else each for key, each in state.items()}
 
     def zero_grad(self) -> None:
         """Drop the gradients."""
-        self.adam.zero_grad(set_to_none=True)
+        for weight in self.weights:
+            weight.grad = None
 
     @torch.no_grad()
     def step(self, lr: float) -> tuple[Tensor, Tensor]:
@@ -77,6 +82,9 @@ class Optimizer:
     def _adam(self, norm: Tensor) -> Tensor:
         """Adam for all weights that have a gradient, unless `norm` is not finite; whether it is not."""
         bad = ~norm.isfinite()
+        for weight, rows in zip(self.weights, self._rows, strict=True):
+            if rows is not weight:
+                rows.grad = None if weight.grad is None else weight.grad.T
         self.adam.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue] - fused Adam then does nothing
         self.adam.step()
         return bad

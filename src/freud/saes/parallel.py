@@ -121,4 +121,4 @@ def processes(device: torch.device) -> Iterator[None]:
 def variance(x: Tensor) -> Tensor:
     """Sum of the squared distances of x [frames, d_in] to their mean over all processes; above zero."""
     mean = x.mean(0) if not _many() else total(x.sum(0)) / total_frames(x)
-    return total((x - mean).square().sum()).clamp_min(torch.finfo(x.dtype).tiny)
+    return total((x - mean).square_().sum()).clamp_min(torch.finfo(x.dtype).tiny)

@@ -150,7 +150,8 @@ def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tu
     bias = b_enc.abs().amax()
     product = rows.bfloat16() if low else rows
     block = max(1, BLOCK // d_sae)
-    held = torch.full((min(block, len(x)), -(-d_sae // GROUP) * GROUP), -torch.inf)
+    held = torch.empty(min(block, len(x)), -(-d_sae // GROUP) * GROUP)
+    held[:, d_sae:] = -torch.inf
     values = torch.empty(len(x), k)
     latents = torch.empty(len(x), k, dtype=torch.int32)
     for part in torch.arange(len(x)).split(block):

@@ -117,11 +117,14 @@ def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> 
         from freud.saes.kernels import triton_sparse
 
         return triton_sparse.sum_rows(values, places, starts, dense)
-    sums = [
-        F.embedding_bag(places, columns, starts, per_sample_weights=values, mode="sum", include_last_offset=True)
-        for columns in map(Tensor.contiguous, dense.split(SLICE, dim=1))
-    ]
-    return sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
+    sums = dense.new_empty(len(starts) - 1, dense.shape[1])
+    for into, columns in zip(sums.split(SLICE, dim=1), dense.split(SLICE, dim=1), strict=True):
+        into.copy_(
+            F.embedding_bag(
+                places, columns.contiguous(), starts, per_sample_weights=values, mode="sum", include_last_offset=True
+            )
+        )
+    return sums
 
 
 def triton_for(tensor: Tensor) -> bool:
@@ -186,7 +189,7 @@ class _Error(torch.autograd.Function):
             e, squared = triton_sparse.error(x, values, pattern.latents, pattern.offsets, W_dec, b_dec)
         else:
             e = (x - b_dec).sub_(pattern.times(values, W_dec))
-            squared = e.square().sum()
+            squared = torch.linalg.vector_norm(e).square()
         ctx.save_for_backward(values, W_dec, e)
         ctx.mark_non_differentiable(e)
         ctx.pattern = pattern
