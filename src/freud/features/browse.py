@@ -19,6 +19,7 @@ from freud.saes import SAE
 
 Band = Literal["top", "bottom", "random", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
 COMPANION_FRAMES = 2048  # frames on which companions are counted, at most
+SAME = 1e-5  # values that differ relatively by less are the same, rounded otherwise
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ def percentile(index: FeatureIndex, feature: int) -> float:
 def unusual(index: FeatureIndex, features: np.ndarray, values: np.ndarray) -> np.ndarray:
     """How unusual values are for their features: the share of the corpus's clips whose own peak is smaller.
 
-    Magnitudes are compared; a clip on which a latent is silent has a peak of 0.
+    Magnitudes are compared; a clip on which a latent is silent has a peak of 0. Peaks that differ by rounding alone are
+    the same: those of a clip are, when it is uploaded and computed anew.
 
     Args:
         index: an open index.
@@ -170,7 +172,7 @@ def unusual(index: FeatureIndex, features: np.ndarray, values: np.ndarray) -> np
         JOIN (SELECT unnest(?::INT[]) AS feature, unnest(?::FLOAT[]) AS value) USING (feature)
         WHERE greatest(max, -min) >= value GROUP BY feature
         """,
-        [features.tolist(), np.abs(values).tolist()],
+        [features.tolist(), (np.abs(values) * (1 - SAME)).tolist()],
     )
     reached = np.zeros(index.features, np.int64)
     reached[rows["feature"]] = rows["clips"]

@@ -154,7 +154,7 @@ def ranked(
         odd = browse.unusual(site.index, peaks.feature[best], peaks.value[best])
     else:
         odd = browse.unusual(site.index, peaks.feature, peaks.value)
-        best = np.lexsort((-share, -odd))[:n]
+        best = np.lexsort((-magnitude, -(share / browse.SAME).round(), -odd))[:n]
         odd = odd[best]
     chosen = [int(feature) for feature in peaks.feature[best]]
     lines = activity.traces(site, clip, chosen) if traces and chosen else [None] * len(chosen)
