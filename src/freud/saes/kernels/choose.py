@@ -159,10 +159,9 @@ def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tu
         view = held[: len(part)]
         scored = view[:, :d_sae]
         if low:
-            scored.copy_(x[these].bfloat16() @ product.T)
+            torch.add(x[these].bfloat16() @ product.T, b_enc, out=scored)
         else:
-            torch.mm(x[these], product.T, out=scored)
-        scored += b_enc
+            torch.mm(x[these], product.T, out=scored).add_(b_enc)  # not addmm: a large bias would round every sum
         slack = (2 * error[these], 2 * u, bias) if exact else None
         pattern = _candidates(view, d_sae, k, slack)
         if pattern is None:  # not finite
@@ -190,18 +189,14 @@ def _candidates(scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, 
         least -= error + 1.02 * rounding * (least.abs() + bias + error)
     if not torch.isfinite(least).all():
         return None
-    group = _places(maxima >= least[:, None])
-    members = scored.view(-1, GROUP).index_select(0, group)
-    member = _places(members >= least[group // count][:, None])
-    group = group[member // GROUP]
+    group = np.flatnonzero((maxima >= least[:, None]).numpy())  # NumPy finds and divides several times as fast as torch
     frame = group // count
-    pattern = Pattern.ragged(frame, (group % count) * GROUP + member % GROUP, frames, d_sae)
+    members = scored.view(-1, GROUP).index_select(0, torch.from_numpy(group))
+    member = np.flatnonzero((members >= least[torch.from_numpy(frame), None]).numpy())
+    latent = (group * GROUP)[member // GROUP] + member % GROUP
+    frame = latent // padded
+    pattern = Pattern.ragged(torch.from_numpy(frame), torch.from_numpy(latent - frame * padded), frames, d_sae)
     return pattern if int(pattern.offsets.diff().amin()) >= k else None
-
-
-def _places(mask: Tensor) -> Tensor:
-    """Flat places of True. NumPy finds them five times as fast as torch."""
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
 def _largest_of_each(values: Tensor, pattern: Pattern, k: int) -> tuple[Tensor, Tensor]:
