@@ -315,14 +315,19 @@ def test_many_clips_stay_columns(tmp_path):
 def test_no_thread_is_left_that_could_outlive_the_interpreter(tree):
     """A thread of Arrow that still holds a file of Python's at exit aborts the process, or hangs it."""
     code = (
-        "import sys, pathlib, freud.corpus as c\n"
+        "import sys, time, pathlib, freud.corpus as c\n"
         "import pyarrow.parquet, freud.corpus.importing\n"
+        "def name(thread):\n"
+        "    try: return (thread / 'comm').read_text()\n"
+        "    except OSError: return ''\n"  # it has ended meanwhile
         "def threads():\n"  # but that of the allocator, which comes when it likes and holds nothing
-        "    named = {p.parent.name: p.read_text() for p in pathlib.Path('/proc/self/task').glob('*/comm')}\n"
-        "    return {number for number, name in named.items() if not name.startswith('jemalloc')}\n"
+        "    return {p.name for p in pathlib.Path('/proc/self/task').iterdir() if name(p)[:8] not in ('', 'jemalloc')}\n"
         "before = threads()\n"
         "found = c.read(sys.argv[1])\n"
         "assert len(found) and found.segment_table is not None\n"
+        "for _ in range(50):\n"  # a thread that has been joined is listed until it is gone; one of a pool stays
+        "    if threads() <= before: break\n"
+        "    time.sleep(0.1)\n"
         "print(len(threads() - before))\n"
     )
     said = subprocess.run([sys.executable, "-c", code, str(tree)], check=True, capture_output=True, text=True)
