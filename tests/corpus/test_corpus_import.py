@@ -321,7 +321,8 @@ def test_no_thread_is_left_that_could_outlive_the_interpreter(tree):
         "    try: return (thread / 'comm').read_text()\n"
         "    except OSError: return ''\n"  # it has ended meanwhile
         "def threads():\n"  # but that of the allocator, which comes when it likes and holds nothing
-        "    return {p.name for p in pathlib.Path('/proc/self/task').iterdir() if name(p)[:8] not in ('', 'jemalloc')}\n"
+        "    every = pathlib.Path('/proc/self/task').iterdir()\n"
+        "    return {each.name for each in every if name(each)[:8] not in ('', 'jemalloc')}\n"
         "before = threads()\n"
         "found = c.read(sys.argv[1])\n"
         "assert len(found) and found.segment_table is not None\n"
