@@ -380,6 +380,7 @@ def test_bookmarks_and_notes(page: Page) -> None:
     page.locator(".note", has_text="★").get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("77")
     assert query(page)["abs"] == "1"
+    expect(page.get_by_role("button", name="Remove the bookmark")).to_be_visible()
     page.keyboard.press("b")
     expect(page.get_by_role("button", name="Bookmark", exact=True)).to_be_visible()
     page.get_by_role("link", name="Notes").click()

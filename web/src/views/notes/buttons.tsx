@@ -1,5 +1,5 @@
 // Bookmark and note, for whatever the address shows now.
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { post, remove } from "../../api/client";
 import { IconButton } from "../../components/Icon";
 import { failed, toast } from "../../components/toasts";
@@ -37,7 +37,8 @@ export function BookmarkButton({ title }: { title: string }) {
       failed(error);
     }
   };
-  useEffect(() => {
+  // at once, so that the key works as soon as the button is seen
+  useLayoutEffect(() => {
     keys.set("b", () => void toggle());
     return () => void keys.delete("b");
   });
