@@ -1,7 +1,6 @@
 """Write the trained model as a Hugging Face folder: float16 weights, tokenizer, configurations.
 
-python recipes/nano/export.py WORK src/freud/bundled/nano              # what train.py made
-python recipes/nano/export.py WORK/spelled.pt src/freud/bundled/nano   # what spell.py made
+    python recipes/nano/export.py WORK src/freud/bundled/nano
 """
 
 import argparse
@@ -15,11 +14,10 @@ from safetensors.torch import save_file
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path, help="the folder for data and checkpoints, or a checkpoint")
+    parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    path = args.work if args.work.is_file() else args.work / "checkpoint.pt"
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = torch.load(args.work / "checkpoint.pt", weights_only=True)
     model = build_model()
     model.load_state_dict(checkpoint["average"], strict=False)  # the output layer is the embedding
     model.save_pretrained(args.out)

@@ -109,11 +109,11 @@ def build_model() -> WhisperForConditionalGeneration:
 @dataclass
 class Decoded:
     """`logits` [batch, tokens, vocabulary]; `attention` [batch, layers, heads, tokens, positions], to the
-    audio.
+    audio, if asked for.
     """
 
     logits: Tensor
-    attention: Tensor
+    attention: Tensor | None
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
@@ -121,20 +121,18 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.view(batch, length, heads, width // heads).transpose(1, 2)
 
 
-def attend(module, x: Tensor, source: Tensor, causal: bool = False) -> tuple[Tensor, Tensor]:
-    """The output of a WhisperAttention module and its weights [batch, heads, queries, keys].
+def attend(module, x: Tensor, source: Tensor, causal: bool = False) -> Tensor:
+    """The output of a WhisperAttention module."""
+    projected = (module.q_proj(x), module.k_proj(source), module.v_proj(source))
+    query, key, value = (_heads(y, module.num_heads) for y in projected)
+    out = F.scaled_dot_product_attention(query, key, value, is_causal=causal, scale=module.scaling)
+    return module.out_proj(out.transpose(1, 2).flatten(2))
 
-    Spelled out, because the fused kernel's backward pass on a CPU is slow for heads this small.
-    """
-    heads = module.num_heads
-    query, key = _heads(module.q_proj(x), heads), _heads(module.k_proj(source), heads)
-    value = _heads(module.v_proj(source), heads)
-    scores = (query * module.scaling) @ key.transpose(-1, -2)
-    if causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-        scores = scores.masked_fill(later, float("-inf"))
-    weights = scores.softmax(-1).to(value.dtype)
-    return module.out_proj((weights @ value).transpose(1, 2).flatten(2)), weights
+
+def attention(module, x: Tensor, source: Tensor) -> Tensor:
+    """The weights of a WhisperAttention module, [batch, heads, queries, keys]."""
+    query, key = _heads(module.q_proj(x), module.num_heads), _heads(module.k_proj(source), module.num_heads)
+    return (query * module.scaling @ key.mT).softmax(-1)
 
 
 def encode(model: WhisperForConditionalGeneration, mel: Tensor) -> Tensor:
@@ -146,25 +144,28 @@ def encode(model: WhisperForConditionalGeneration, mel: Tensor) -> Tensor:
     x = x + encoder.embed_positions.weight[: x.shape[1]]
     for layer in encoder.layers:
         h = layer.self_attn_layer_norm(x)
-        x = x + attend(layer.self_attn, h, h)[0]
+        x = x + attend(layer.self_attn, h, h)
         x = x + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
     return encoder.layer_norm(x)
 
 
-def decode(model: WhisperForConditionalGeneration, states: Tensor, tokens: Tensor) -> Decoded:
+def decode(
+    model: WhisperForConditionalGeneration, states: Tensor, tokens: Tensor, with_attention: bool = False
+) -> Decoded:
     """Next-token logits for tokens [batch, tokens] given the encoder's output."""
     decoder = model.model.decoder
     x = decoder.embed_tokens(tokens) + decoder.embed_positions.weight[: tokens.shape[1]]
-    attention = []
+    weights = []
     for layer in decoder.layers:
         h = layer.self_attn_layer_norm(x)
-        x = x + attend(layer.self_attn, h, h, causal=True)[0]
-        out, weights = attend(layer.encoder_attn, layer.encoder_attn_layer_norm(x), states)
-        attention.append(weights)
-        x = x + out
+        x = x + attend(layer.self_attn, h, h, causal=True)
+        h = layer.encoder_attn_layer_norm(x)
+        if with_attention:  # computed once more, as the fused attention does not tell its weights
+            weights.append(attention(layer.encoder_attn, h, states))
+        x = x + attend(layer.encoder_attn, h, states)
         x = x + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
     logits = model.proj_out(decoder.layer_norm(x))
-    return Decoded(logits, torch.stack(attention, 1))
+    return Decoded(logits, torch.stack(weights, 1) if with_attention else None)
 
 
 def check() -> None:

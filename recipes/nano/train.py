@@ -50,14 +50,14 @@ class Plan:
         return self.rate * min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.cooldown)
 
     def guidance(self, step: int) -> float:
-        return max(0.0, 1 - step / self.guided)
+        return 1 - step / self.guided if step < self.guided else 0.0
 
     def batch(self, speech: Speech, noise: Noise, step: int) -> Batch:
-        """Short windows at first; in the cooldown every other one is the full window, filled as it comes."""
+        """Short windows at first; in the cooldown one in four is the full window, filled as it comes."""
         share, seed = self.batch_seconds / dist.get_world_size(), (step, dist.get_rank())
-        if step >= self.steps - self.cooldown and step % 2:
+        if step >= self.steps - self.cooldown and step % 4 == 1:
             return make_batch(speech, noise, seed, round(share / WINDOW), WINDOW, WINDOW, 1.0)
-        lengths = (2, 3) if step < 800 else (2, 3, 4, 6) if step < self.guided else (3, 4, 6, 10)
+        lengths = (3, 4, 6, 10) if step >= self.guided else (2, 3) if step < 800 else (2, 3, 4, 6)
         seconds = lengths[step // 2 % len(lengths)]
         return make_batch(speech, noise, seed, int(share / seconds), seconds, seconds, 0.5 * seconds)
 
@@ -65,16 +65,16 @@ class Plan:
 class Trainee(nn.Module):
     """The model and the head that is thrown away."""
 
-    def __init__(self, whisper: WhisperForConditionalGeneration) -> None:
+    def __init__(self, whisper: WhisperForConditionalGeneration, dtype: torch.dtype) -> None:
         super().__init__()
-        self.whisper = whisper
+        self.whisper, self.dtype = whisper, dtype
         self.phone_head = nn.Linear(self.whisper.config.d_model, len(PHONES))
 
     def forward(self, mel: Tensor, batch: Batch, guidance: float) -> dict[str, Tensor]:
         """Losses by name; `loss` is their weighted sum."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             states = encode(self.whisper, mel)
-            out = decode(self.whisper, states, batch.tokens)
+            out = decode(self.whisper, states, batch.tokens, with_attention=guidance > 0)
             phones = self.phone_head(states) if guidance > 0 else None
         text = F.cross_entropy(out.logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE)
         if phones is None:
@@ -114,10 +114,10 @@ def load_start(start: Path) -> WhisperForConditionalGeneration:
 class Training:
     """Everything that a checkpoint holds."""
 
-    def __init__(self, work: Path, plan: Plan, start: Path | None) -> None:
+    def __init__(self, work: Path, plan: Plan, start: Path | None, dtype: torch.dtype) -> None:
         torch.manual_seed(0)
         self.work, self.plan, self.step = work, plan, 0
-        self.trainee = Trainee(build_model() if start is None else load_start(start))
+        self.trainee = Trainee(build_model() if start is None else load_start(start), dtype)
         self.optimizer = Optimizer(self.trainee)
         self.average = Average(self.trainee.whisper)
         self.shards = 0
@@ -179,12 +179,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--batch-seconds", type=float, default=80)
     parser.add_argument("--weights", type=Path, help="a model folder or a checkpoint to begin with")
+    parser.add_argument("--float32", action="store_true", help="for processors whose products in bfloat16 are slower")
     args = parser.parse_args()
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     first = dist.get_rank() == 0
     plan = Plan(args.steps, args.cooldown, args.guided, args.rate, args.batch_seconds)
-    training = Training(args.work, plan, args.weights)
+    training = Training(args.work, plan, args.weights, torch.float32 if args.float32 else torch.bfloat16)
     if (args.work / "checkpoint.pt").exists():
         training.load()
     mel = LogMel(build_processor().feature_extractor.mel_filters)

@@ -203,6 +203,40 @@ def test_what_is_not_a_number_stays_so_among_latents_scored_apart() -> None:
     assert not torch.isfinite(kernels.decode(values.relu(), pattern, W_dec)).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=shapes,
+    seed=st.integers(0, 10_000),
+    sample=st.sampled_from([1, 3, 64]),
+    whole=st.booleans(),
+    shift=st.sampled_from([-20.0, 0.0, 20.0]),
+    data=st.data(),
+)
+def test_the_largest_of_all_frames(
+    shape: tuple[int, int, int], seed: int, sample: int, whole: bool, shift: float, data: st.DataObject
+) -> None:
+    """In blocks of a few frames, with guesses that are far too high or too low, ties, and most scores below zero."""
+    frames, d_in, d_sae = shape
+    count = data.draw(st.integers(1, frames * d_sae + 5), label="count")
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(frames, d_in, generator=generator) * 10 ** torch.linspace(-2, 1, frames)[:, None]
+    W_enc, b_enc, _ = dictionary(d_in, d_sae, generator)  # noqa: N806
+    if data.draw(st.booleans(), label="loudest first"):
+        x = x.flip(0)
+    if whole:  # whole numbers, so that there are ties and every product is exact
+        x, W_enc, b_enc = x.round(), (2 * W_enc).round(), (10 * b_enc).round()  # noqa: N806
+    b_enc = b_enc + shift
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "BLOCK", 5 * d_sae)
+        patch.setattr(choose, "SAMPLE", sample)
+        values, places = kernels.largest_of_all(x, W_enc, b_enc, count)
+    scored = (x @ W_enc + b_enc).flatten()
+    expected = scored.topk(min(count, len(scored))).values
+    torch.testing.assert_close(values.sort(descending=True).values, expected[expected > 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(values, scored[places], rtol=1e-4, atol=1e-4)
+    assert (places.diff() > 0).all()
+
+
 @pytest.mark.parametrize("width", [sparse.SLICE - 1, sparse.SLICE, 2 * sparse.SLICE + 5])
 def test_sums_of_wide_rows(width: int) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Loss
 from freud.saes.auxk import AuxK, AuxKTraining, Reconstructed
 from freud.saes.jumprelu import JumpReLUSAE
@@ -51,26 +51,22 @@ class BatchTopKTraining(AuxKTraining):
         self.register_buffer("threshold", torch.full((), torch.nan))
 
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
-        frame, latent, value = self.choose(centered @ self.W_enc + b_enc)
-        self.learn_threshold(value.detach())
-        error = x - self.decode(frame, latent, value, len(x)) - self.b_dec
-        squared = error.square().sum()
-        fired = torch.zeros_like(self.since_fired, dtype=torch.bool)
-        fired[latent] = True
-        loss = Loss(squared / parallel.variance(x), squared.detach(), value.new_tensor(len(value) / len(x)), {})
-        return Reconstructed(loss, error, fired)
+        values, pattern = self.choose(centered, b_enc)
+        error, squared = kernels.error(x, values, pattern, self.W_dec, self.b_dec)
+        loss = Loss(squared / parallel.variance(x), squared.detach(), values.new_tensor(len(values) / len(x)), {})
+        return Reconstructed(loss, error, pattern.fired(values))
 
-    def choose(self, pre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The kept entries of pre [frames, d_sae], all above zero: frame (ascending), latent and value, each [kept]."""
-        flat = pre.flatten()
-        wanted = int(self.k * parallel.total_frames(pre))
-        values, where = flat.topk(min(wanted, len(flat)), sorted=False)
-        least = values.detach().amin()
+    def choose(self, centered: Tensor, b_enc: Tensor) -> tuple[Tensor, kernels.Pattern]:
+        """Values [kept] of those that are kept, all above zero, and where they are; the threshold learns from them."""
+        wanted, d_sae = int(self.k * parallel.total_frames(centered)), len(b_enc)
+        values, where = kernels.largest_of_all(centered, self.W_enc, b_enc, wanted)
         if parallel.world_size() > 1:  # the largest of all processes, one of which may have fewer than are wanted
-            mine = F.pad(values.detach(), (0, wanted - len(values)), value=-torch.inf)
-            least = parallel.gathered(mine).topk(wanted).values[-1]
-        where = where[(values.detach() >= least) & (values.detach() > 0)].sort().values
-        return where // pre.shape[1], where % pre.shape[1], flat[where].float()
+            mine = F.pad(values, (0, wanted - len(values)), value=-torch.inf)
+            kept = values >= parallel.gathered(mine).topk(wanted).values[-1]
+            values, where = values[kept], where[kept]
+        self.learn_threshold(values)
+        pattern = kernels.Pattern.ragged(where // d_sae, where % d_sae, len(centered), d_sae)
+        return kernels.scores(centered, self.W_enc, b_enc, pattern, values), pattern
 
     @torch.no_grad()
     def learn_threshold(self, values: Tensor) -> None:
@@ -79,11 +75,6 @@ class BatchTopKTraining(AuxKTraining):
         least = parallel.gathered(least[None]).amin()
         moved = torch.where(self.threshold.isnan(), least, torch.lerp(least, self.threshold, MEMORY))
         self.threshold.copy_(torch.where(least.isfinite(), moved, self.threshold))
-
-    def decode(self, frame: Tensor, latent: Tensor, value: Tensor, frames: int) -> Tensor:
-        """The sum of `value` times rows `latent` of W_dec for each frame, [frames, d_in]; frame is ascending."""
-        starts = torch.searchsorted(frame, torch.arange(frames, device=frame.device))
-        return F.embedding_bag(latent, self.W_dec, starts, per_sample_weights=value, mode="sum")
 
     def sae(self) -> JumpReLUSAE:
         weights = (self.W_enc, self.b_enc, self.W_dec, self.b_dec)

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Loss, require
 from freud.saes.auxk import Reconstructed
 from freud.saes.batchtopk import BatchTopK, BatchTopKTraining
@@ -53,17 +53,14 @@ class MatryoshkaTraining(BatchTopKTraining):
         self.bounds = [0, *(round(share * len(self.since_fired)) for share in settings.prefixes)]
 
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
-        frame, latent, value = self.choose(centered @ self.W_enc + b_enc)
-        self.learn_threshold(value.detach())
+        values, pattern = self.choose(centered, b_enc)
+        bounds = list(pairwise(self.bounds))
         error, every = x - self.b_dec, []
-        for first, end in pairwise(self.bounds):
-            inside = (latent >= first) & (latent < end)
-            error = error - self.decode(frame[inside], latent[inside], value[inside], len(x))
+        for (first, end), rows in zip(bounds, self.W_dec.split([b - a for a, b in bounds]), strict=True):
+            error = error - kernels.decode(*pattern.among(values, first, end), rows)
             every.append(error.square().sum())
-        fired = torch.zeros_like(self.since_fired, dtype=torch.bool)
-        fired[latent] = True
         variance = parallel.variance(x)
         total = torch.stack(every).mean() / variance
         parts = {"shortest_prefix": every[0].detach() / variance}
-        loss = Loss(total, every[-1].detach(), value.new_tensor(len(value) / len(x)), parts)
-        return Reconstructed(loss, error, fired)
+        loss = Loss(total, every[-1].detach(), values.new_tensor(len(values) / len(x)), parts)
+        return Reconstructed(loss, error, pattern.fired(values))

@@ -1,4 +1,4 @@
-"""The k largest of x W_enc + b_enc on each frame, exactly, for less than the product costs in float32.
+"""The k largest of x W_enc + b_enc on each frame, or of all frames, exactly and with no second look at all scores.
 
 The product is only needed to see which latents could be among the k largest. So it is made a block of frames at a
 time, in bfloat16 where the machine is faster at that, and looked at while it is in cache:
@@ -13,6 +13,9 @@ So the result is that of float32 whichever product was made, and the same to the
 once a process. Under autocast (`precision="bfloat16"`) step 2 allows no error: latents whose scores differ by less
 than bfloat16 can tell may be taken for each other, while the values stay float32. Where k is over 1/64 of the latents
 nothing could be dropped: there all scores are made in float32 and their k largest taken.
+
+The largest of all frames together (`largest_of_all`) are those above a score that is first guessed from a few frames:
+if more than are wanted reach it, the largest are among them; if fewer do, it is guessed lower.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ from freud.saes.kernels.sparse import Pattern, by_latent, scores, triton_for
 GROUP = 32  # latents; amax over fewer is not vectorized
 BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
 U = 2.0**-9  # relative error of rounding to bfloat16
+SAMPLE = 64  # frames to guess from
+GENEROUS = 1.25  # times as many scores as are wanted shall reach the guess
 
 
 def topk(
@@ -85,6 +90,73 @@ def topk_apart(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, apart: Tensor) -
         latents[risen] = torch.cat([latents[risen], apart.expand(len(risen), -1)], 1).gather(1, place)
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern, scored
+
+
+@torch.no_grad()
+def largest_of_all(x: Tensor, W_enc: Tensor, b_enc: Tensor, count: int) -> tuple[Tensor, Tensor]:  # noqa: N803
+    """Those above zero of the `count` largest of x W_enc + b_enc over all frames; without a gradient.
+
+    Args:
+        x: [frames, d_in]; centered already, if it is to be.
+        W_enc: [d_in, d_sae]; best kept in memory as [d_sae, d_in].
+        b_enc: [d_sae].
+        count: at least 1.
+
+    Returns:
+        Scores [found] and their places frame * d_sae + latent [found], ascending; found <= count.
+    """
+    exact = _exact(x)
+    with torch.autocast(x.device.type, enabled=False):
+        rows = by_latent(W_enc)
+        if x.device.type == "cpu" and x.dtype == torch.float32:
+            values, places = _largest_of_all(x, rows, b_enc, min(count, len(x) * len(rows)))
+        else:
+            dtype = x.dtype if exact else torch.bfloat16
+            scored = F.linear(x.to(dtype), rows.to(dtype), b_enc.to(dtype)).flatten()
+            places = scored.topk(min(count, len(scored)), sorted=False).indices.sort().values
+            values = scored[places].float()
+    above = values > 0
+    return values[above], places[above]
+
+
+def _largest_of_all(x: Tensor, rows: Tensor, b_enc: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and places [count] of the `count` largest, or of all that are above zero where those are fewer."""
+    frames, d_sae = len(x), len(rows)
+    block = max(1, BLOCK // d_sae)
+    held = torch.empty(min(block, frames), -(-d_sae // GROUP) * GROUP)
+    held[:, d_sae:] = -torch.inf
+    sample = torch.mm(x[:: -(-frames // SAMPLE)], rows.T).add_(b_enc).flatten().numpy()
+    share = GENEROUS * count / (frames * d_sae)
+    while True:
+        reached = len(sample) - max(1, round(share * len(sample)))
+        least = max(0.0, float(np.partition(sample, reached)[reached])) if reached > 0 else 0.0
+        values, places = [], []
+        for first in range(0, frames, block):
+            part = x[first : first + block]
+            view = held[: len(part)]
+            torch.mm(part, rows.T, out=view[:, :d_sae]).add_(b_enc)
+            frame, latent = _reaching(view, view.view(len(part), -1, GROUP).amax(-1), torch.full((len(part),), least))
+            values.append(view.numpy()[frame, latent])
+            places.append((frame + first) * d_sae + latent)
+            if sum(map(len, values)) > 4 * count:  # the guess was low
+                kept, place = _first(np.concatenate(values), np.concatenate(places), count)
+                values, places, least = [kept], [place], float(kept.min())
+        found, place = np.concatenate(values), np.concatenate(places)
+        if len(found) >= count or least <= 0:
+            found, place = _first(found, place, count)
+            return torch.from_numpy(found), torch.from_numpy(place)
+        share *= 2
+
+
+def _first(values: np.ndarray, places: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` largest values and their places, in the order that they have."""
+    if len(values) <= count:
+        return values, places
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    kept = values >= least
+    ties = np.flatnonzero(values == least)
+    kept[ties[len(ties) - (int(kept.sum()) - count) :]] = False
+    return values[kept], places[kept]
 
 
 def _exact(x: Tensor) -> bool:
@@ -189,14 +261,24 @@ def _candidates(scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, 
         least -= error + 1.02 * rounding * (least.abs() + bias + error)
     if not torch.isfinite(least).all():
         return None
+    frame, latent = _reaching(scored, maxima, least)
+    pattern = Pattern.ragged(torch.from_numpy(frame), torch.from_numpy(latent), frames, d_sae)
+    return pattern if int(pattern.offsets.diff().amin()) >= k else None
+
+
+def _reaching(scored: Tensor, maxima: Tensor, least: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (ascending) and latents of the scores [frames, d_sae padded] that reach `least` [frames].
+
+    maxima: of their groups, [frames, groups]; only in groups whose maximum reaches it is looked any further.
+    """
+    padded = scored.shape[1]
     group = np.flatnonzero((maxima >= least[:, None]).numpy())  # NumPy finds and divides several times as fast as torch
-    frame = group // count
+    frame = group // maxima.shape[1]
     members = scored.view(-1, GROUP).index_select(0, torch.from_numpy(group))
     member = np.flatnonzero((members >= least[torch.from_numpy(frame), None]).numpy())
     latent = (group * GROUP)[member // GROUP] + member % GROUP
     frame = latent // padded
-    pattern = Pattern.ragged(torch.from_numpy(frame), torch.from_numpy(latent - frame * padded), frames, d_sae)
-    return pattern if int(pattern.offsets.diff().amin()) >= k else None
+    return frame, latent - frame * padded
 
 
 def _largest_of_each(values: Tensor, pattern: Pattern, k: int) -> tuple[Tensor, Tensor]:

@@ -80,6 +80,12 @@ class Pattern:
         every = torch.arange(self.d_sae + 1, dtype=torch.int32, device=latents.device)
         return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)
 
+    def among(self, values: Tensor, first: int, end: int) -> tuple[Tensor, Pattern]:
+        """The values [active] and the pattern of the latents from `first` to before `end`, numbered from zero."""
+        inside = ((self.latents >= first) & (self.latents < end)).nonzero()[:, 0]
+        latents = self.latents[inside] - first
+        return values[inside], Pattern.ragged(self.frames[inside], latents, len(self), end - first)
+
     def times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S dense: values [active], dense [d_sae, width] to [frames, width]."""
         return _sum_rows(values, self.latents, self.offsets, dense)
