@@ -237,6 +237,23 @@ def test_the_largest_of_all_frames(
     assert (places.diff() > 0).all()
 
 
+def test_scores_are_dense_while_they_are_many() -> None:
+    """And where they are not numbers, which a choice would hide."""
+    x = torch.randn(300, 16, generator=torch.Generator().manual_seed(0))
+    W_enc, b_enc, _ = dictionary(16, 700, torch.Generator().manual_seed(1))  # noqa: N806
+    scored = x @ W_enc + b_enc
+    many, some = (kernels.above(x, W_enc, b_enc, torch.full((700,), least)) for least in (0.0, 4.0))
+    assert isinstance(many, kernels.Dense)
+    torch.testing.assert_close(many.values, scored)
+    assert isinstance(some, kernels.Few)
+    frame, latent = (scored >= 4.0).nonzero(as_tuple=True)
+    assert torch.equal(some.pattern.frames.long(), frame)
+    assert torch.equal(some.pattern.latents.long(), latent)
+    torch.testing.assert_close(some.values, scored[frame, latent])
+    W_enc[2, 30] = torch.nan
+    assert isinstance(kernels.above(x, W_enc, b_enc, torch.full((700,), 4.0)), kernels.Dense)
+
+
 @pytest.mark.parametrize("width", [sparse.SLICE - 1, sparse.SLICE, 2 * sparse.SLICE + 5])
 def test_sums_of_wide_rows(width: int) -> None:
     generator = torch.Generator().manual_seed(0)

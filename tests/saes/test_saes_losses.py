@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,19 @@ from torch import Tensor
 
 from freud.saes import L1, BatchTopK, Gated, JumpReLU, Matryoshka, TopK, Training
 from freud.saes.batchtopk import BatchTopKTraining
+from freud.saes.kernels import few
 from freud.saes.topk import TopKSAE
 
 shapes = st.tuples(st.integers(2, 20), st.integers(1, 12), st.integers(1, 40))  # frames, d_in, d_sae
 seeds = st.integers(0, 10_000)
+
+
+@pytest.fixture(scope="module", params=[-1.0, 2.0], ids=["dense", "sparse"])
+def either_form(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Once with all scores, and once with those above the bound alone, few or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(few, "FEW", request.param)
+        yield
 
 
 def start(architecture: Any, frames: int, d_in: int, seed: int) -> tuple[Training, Tensor]:
@@ -172,6 +182,7 @@ def test_dead_counters_over_batches() -> None:
 # ---- L1
 
 
+@pytest.mark.usefixtures("either_form")
 @settings(max_examples=100, deadline=None)
 @given(
     shape=shapes,
@@ -277,6 +288,7 @@ def test_the_threshold_is_the_running_mean_of_the_least_value_kept() -> None:
 # ---- JumpReLU and Gated
 
 
+@pytest.mark.usefixtures("either_form")
 @settings(max_examples=60, deadline=None)
 @given(
     shape=shapes,
@@ -326,6 +338,7 @@ def test_thresholds_never_fall_below_zero() -> None:
     assert not training.threshold.any()
 
 
+@pytest.mark.usefixtures("either_form")
 @settings(max_examples=60, deadline=None)
 @given(shape=shapes, seed=seeds, progress=st.floats(0, 1))
 def test_gated_equals_dense_autograd(shape: tuple[int, int, int], seed: int, progress: float) -> None:

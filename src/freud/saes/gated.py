@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Architecture, Loss, Training, center
 from freud.saes.jumprelu import check_coefficient, risen
 from freud.saes.sae import SAE, normalized
@@ -110,20 +110,22 @@ class GatedTraining(Training):
         x = self.prepare(x)
         frames, d_in = parallel.total_frames(x), x.shape[1]
         centered, shift = center(x, self.b_dec)
-        pre = (centered @ self.W_enc + shift @ self.W_enc).float()
-        gate = pre + self.b_gate
-        latents = (pre * self.r_mag.exp() + self.b_mag).relu() * (gate.detach() > 0)
+        found = kernels.above(centered, self.W_enc, shift @ self.W_enc.detach(), -self.b_gate)
+        gate = found.values + found.of(self.b_gate)
+        magnitude = found.values * found.of(self.r_mag.exp()) + found.of(self.b_mag)
+        latents = magnitude.relu() * (gate.detach() > 0)
         opened = gate.relu()
-        squared = (x - latents @ self.W_dec - self.b_dec).square().sum()
-        auxiliary = (x - opened @ self.W_dec.detach() - self.b_dec.detach()).square().sum() / (frames * d_in)
+        squared = (x - found.decode(latents, self.W_dec) - self.b_dec).square().sum()
+        x_gate = found.decode(opened, self.W_dec.detach()) + self.b_dec.detach()
+        auxiliary = (x - x_gate).square().sum() / (frames * d_in)
         sparsity = opened.sum() / (frames * d_in**0.5)
-        active = latents.detach() > 0
-        self.count_firing(active.any(0), frames)
+        latents = latents.detach()
+        self.count_firing(found.fired(latents), frames)
         weight = risen(self.settings.coefficient, self.settings.coefficient_warmup, progress)
         return Loss(
             squared / (frames * d_in) + auxiliary + weight * sparsity,
             squared.detach(),
-            active.sum() / len(x),
+            (latents > 0).sum() / len(x),
             {"auxiliary": auxiliary.detach(), "sparsity": sparsity.detach()},
         )
 

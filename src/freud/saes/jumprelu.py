@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Architecture, Loss, Training, center, require
 from freud.saes.sae import SAE
 
@@ -96,7 +96,10 @@ class JumpReLUSAE(SAE):
 
 
 class _Jump(torch.autograd.Function):
-    """height(pre) where pre > threshold, else zero; the gradient of the threshold is the estimate in the docstring."""
+    """height(pre) where pre > threshold, else zero; the gradient of the threshold is the estimate in the docstring.
+
+    threshold: [d_sae] or, where pre is not [frames, d_sae], of the shape of pre.
+    """
 
     @staticmethod
     def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: float, to_zero_or_one: bool) -> Tensor:
@@ -109,7 +112,7 @@ class _Jump(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:  # pyright: ignore
         pre, threshold = ctx.saved_tensors
         near = (pre - threshold).abs() < ctx.bandwidth / 2
-        estimate = -(gradient * near).sum(0) / ctx.bandwidth
+        estimate = -(gradient * near).sum_to_size(threshold.shape) / ctx.bandwidth
         if ctx.to_zero_or_one:
             return None, estimate, None, None
         return gradient * (pre > threshold), estimate * threshold, None, None
@@ -129,21 +132,23 @@ class JumpReLUTraining(Training):
         x = self.prepare(x)
         frames, d_in = parallel.total_frames(x), x.shape[1]
         centered, shift = center(x, self.b_dec)
-        pre = (centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)).float()
-        latents = _Jump.apply(pre, self.threshold, settings.bandwidth, False)
-        x_hat = latents @ self.W_dec + self.b_dec
+        b_enc = shift @ self.W_enc.detach() + self.b_enc
+        found = kernels.above(centered, self.W_enc, b_enc, self.threshold - settings.bandwidth / 2)
+        threshold = found.of(self.threshold)
+        latents = _Jump.apply(found.values, threshold, settings.bandwidth, False)
+        x_hat = found.decode(latents, self.W_dec) + self.b_dec
         squared = (x - x_hat).square().sum()
         if settings.penalty == "l0":
-            penalty = _Jump.apply(pre, self.threshold, settings.bandwidth, True).sum() / frames
+            penalty = _Jump.apply(found.values, threshold, settings.bandwidth, True).sum() / frames
         else:
             penalty = (STEEPNESS * latents).tanh().sum() / frames
-        active = latents.detach() > 0
-        self.count_firing(active.any(0), frames)
+        latents = latents.detach()
+        self.count_firing(found.fired(latents), frames)
         weight = risen(settings.coefficient, settings.coefficient_warmup, progress)
         return Loss(
             squared / (frames * d_in) + weight * penalty,
             squared.detach(),
-            active.sum() / len(x),
+            (latents > 0).sum() / len(x),
             {"penalty": penalty.detach()},
         )
 

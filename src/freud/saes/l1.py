@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from freud.saes import parallel
+from freud.saes import kernels, parallel
 from freud.saes.architecture import Architecture, Loss, Training, center, require, unit_rows_
 from freud.saes.jumprelu import check_coefficient, risen
 from freud.saes.sae import SAE
@@ -74,27 +74,30 @@ class L1Training(Training):
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
         frames, d_in = parallel.total_frames(x), x.shape[1]
-        latents, x_hat = self._reconstruct(x)
+        found, latents, x_hat = self._reconstruct(x)
         squared = (x - x_hat).square().sum()
         sparsity = latents.sum() / (frames * d_in**0.5)
         weight = risen(self.settings.coefficient, self.settings.coefficient_warmup, progress)
-        active = latents.detach() > 0
-        self.count_firing(active.any(0), frames)
+        latents = latents.detach()
+        self.count_firing(found.fired(latents), frames)
         return Loss(
             squared / (frames * d_in) + weight * sparsity,
             squared.detach(),
-            active.sum() / len(x),
+            (latents > 0).sum() / len(x),
             {"sparsity": sparsity.detach()},
         )
 
-    def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents [frames, d_sae] and reconstructions of scaled frames x [frames, d_in]."""
+    def _reconstruct(self, x: Tensor) -> tuple[kernels.Dense | kernels.Few, Tensor, Tensor]:
+        """Scores, latents as these, and reconstructions, of scaled frames x [frames, d_in]."""
         if self.settings.tied:
-            latents = (x @ self.W_dec.T + self.b_enc).relu().float()
-            return latents, latents @ self.W_dec
-        centered, shift = center(x, self.b_dec)
-        latents = (centered @ self.W_enc + (shift @ self.W_enc + self.b_enc)).relu().float()
-        return latents, latents @ self.W_dec + self.b_dec
+            W_enc, b_enc, b_dec = self.W_dec.T, self.b_enc, 0.0  # noqa: N806
+        else:
+            W_enc, b_dec = self.W_enc, self.b_dec  # noqa: N806
+            x, shift = center(x, b_dec)
+            b_enc = shift @ W_enc.detach() + self.b_enc
+        found = kernels.above(x, W_enc, b_enc, torch.zeros_like(b_enc))
+        latents = found.values.relu()
+        return found, latents, found.decode(latents, self.W_dec) + b_dec
 
     @torch.no_grad()
     def resample(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -102,7 +105,7 @@ class L1Training(Training):
         count = int(dead.sum())
         if count:
             x = self.prepare(x)
-            error = (x - self._reconstruct(x)[1]).square().sum(1)
+            error = (x - self._reconstruct(x)[2]).square().sum(1)
             drawn = torch.multinomial(error.double().cpu(), count, replacement=True, generator=generator)
             rows = x[drawn.to(x.device)] - (0 if self.settings.tied else self.b_dec)
             unit_rows_(rows)

@@ -21,7 +21,7 @@ if more than are wanted reach it, the largest are among them; if fewer do, it is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import repeat
@@ -122,21 +122,15 @@ def largest_of_all(x: Tensor, W_enc: Tensor, b_enc: Tensor, count: int) -> tuple
 def _largest_of_all(x: Tensor, rows: Tensor, b_enc: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Values and places [count] of the `count` largest, or of all that are above zero where those are fewer."""
     frames, d_sae = len(x), len(rows)
-    block = max(1, BLOCK // d_sae)
-    held = torch.empty(min(block, frames), -(-d_sae // GROUP) * GROUP)
-    held[:, d_sae:] = -torch.inf
-    sample = torch.mm(x[:: -(-frames // SAMPLE)], rows.T).add_(b_enc).flatten().numpy()
+    sample = torch.mm(some_frames(x), rows.T).add_(b_enc).flatten().numpy()
     share = GENEROUS * count / (frames * d_sae)
     while True:
         reached = len(sample) - max(1, round(share * len(sample)))
         least = max(0.0, float(np.partition(sample, reached)[reached])) if reached > 0 else 0.0
         values, places = [], []
-        for first in range(0, frames, block):
-            part = x[first : first + block]
-            view = held[: len(part)]
-            torch.mm(part, rows.T, out=view[:, :d_sae]).add_(b_enc)
-            frame, latent = _reaching(view, view.view(len(part), -1, GROUP).amax(-1), torch.full((len(part),), least))
-            values.append(view.numpy()[frame, latent])
+        for first, scored, maxima in screen(x, rows, b_enc):
+            frame, latent = reaching(scored, maxima, torch.full((len(scored),), least))
+            values.append(scored.numpy()[frame, latent])
             places.append((frame + first) * d_sae + latent)
             if sum(map(len, values)) > 4 * count:  # the guess was low
                 kept, place = _first(np.concatenate(values), np.concatenate(places), count)
@@ -146,6 +140,29 @@ def _largest_of_all(x: Tensor, rows: Tensor, b_enc: Tensor, count: int) -> tuple
             found, place = _first(found, place, count)
             return torch.from_numpy(found), torch.from_numpy(place)
         share *= 2
+
+
+def some_frames(x: Tensor) -> Tensor:
+    """About `SAMPLE` of the frames x [frames, d_in], from all over."""
+    return x[:: -(-len(x) // SAMPLE)]
+
+
+def screen(x: Tensor, rows: Tensor, bias: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """x rows^T + bias in float32, a block of frames at a time, each in the place of the one before.
+
+    Yields:
+        The first frame of a block; its scores [frames, d_sae], padded with -inf to whole groups; the maxima of the
+        groups [frames, groups].
+    """
+    d_sae = len(rows)
+    block = max(1, BLOCK // d_sae)
+    held = torch.empty(min(block, len(x)), -(-d_sae // GROUP) * GROUP)
+    held[:, d_sae:] = -torch.inf
+    for first in range(0, len(x), block):
+        part = x[first : first + block]
+        scored = held[: len(part)]
+        torch.mm(part, rows.T, out=scored[:, :d_sae]).add_(bias)
+        yield first, scored, scored.view(len(part), -1, GROUP).amax(-1)
 
 
 def _first(values: np.ndarray, places: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -261,12 +278,12 @@ def _candidates(scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, 
         least -= error + 1.02 * rounding * (least.abs() + bias + error)
     if not torch.isfinite(least).all():
         return None
-    frame, latent = _reaching(scored, maxima, least)
+    frame, latent = reaching(scored, maxima, least)
     pattern = Pattern.ragged(torch.from_numpy(frame), torch.from_numpy(latent), frames, d_sae)
     return pattern if int(pattern.offsets.diff().amin()) >= k else None
 
 
-def _reaching(scored: Tensor, maxima: Tensor, least: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def reaching(scored: Tensor, maxima: Tensor, least: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Frames (ascending) and latents of the scores [frames, d_sae padded] that reach `least` [frames].
 
     maxima: of their groups, [frames, groups]; only in groups whose maximum reaches it is looked any further.
