@@ -1,4 +1,4 @@
-"""One training step of each TopK trainer there is, by its own code.
+"""One training step of each trainer there is, by its own code.
 
 The peers run as they come: their own loss, optimizer and defaults, unless a comment says otherwise. AuxK is on in each
 but finds nothing dead, as nothing is dead within the first million frames.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from freud.saes.topk import TopKTraining
+    from freud.saes import Architecture, Training
 
 os.environ["SPARSIFY_DISABLE_TRITON"] = "1"
 
 
 @dataclass
 class Contender:
-    """A trainer of TopK SAEs.
+    """A trainer of SAEs.
 
     Attributes:
         step: one step on a batch [frames, d_in].
@@ -36,18 +37,20 @@ class Contender:
     step: Callable[[Tensor], object]
     reconstruct: Callable[[Tensor], Tensor]
     settings: str
-    training: TopKTraining | None = None
+    training: Training | None = None
 
 
-def freud(sample: Tensor, d_sae: int, k: int, steps: int, **options: object) -> Contender:
-    """This package: what `freud train` does at each step."""
+def freud(
+    sample: Tensor, d_sae: int, k: int, steps: int, *, architecture: Architecture | None = None, **options: object
+) -> Contender:
+    """This package: what `freud train` does at each step, on TopK if no architecture is given."""
     from freud.activations import Position
     from freud.saes import TopK
     from freud.saes.options import Options
     from freud.saes.trainer import Trainer
 
     chosen = Options(steps=steps, batch_size=len(sample), **options).checked(len(sample), d_sae)  # pyright: ignore
-    training = TopK(k=k, d_sae=d_sae).start(sample, 0)
+    training = (architecture or TopK(k=k, d_sae=d_sae)).start(sample, 0)
     trainer = Trainer(training, chosen, Path(os.devnull), {}, torch.device("cpu"))
 
     def reconstruct(x: Tensor) -> Tensor:
@@ -86,15 +89,28 @@ def original(sample: Tensor, d_sae: int, k: int, *, bfloat16: bool) -> Contender
     return Contender(step, forward, "bfloat16 autocast" if bfloat16 else "float32")
 
 
-def saelens(sample: Tensor, d_sae: int, k: int, steps: int, *, lr: float | None = None) -> Contender:
-    """SAELens: `SAETrainer.step`, as its `fit` calls it. Its `use_sparse_activations` has no gradient on a CPU."""
+def saelens(
+    sample: Tensor,
+    d_sae: int,
+    k: int,
+    steps: int,
+    *,
+    lr: float | None = None,
+    architecture: str = "topk",
+    settings: dict[str, object] | None = None,
+) -> Contender:
+    """SAELens: `SAETrainer.step`, as its `fit` calls it. Its `use_sparse_activations` has no gradient on a CPU.
+
+    settings: of the architecture, instead of k.
+    """
     from sae_lens.config import SAETrainerConfig
-    from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
+    from sae_lens.registry import get_sae_training_class
     from sae_lens.training.sae_trainer import SAETrainer
 
     frames, d_in = sample.shape
     torch.manual_seed(0)
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=d_in, d_sae=d_sae, k=k))
+    make, config = get_sae_training_class(architecture)
+    sae = make(config(d_in=d_in, d_sae=d_sae, **({"k": k} if settings is None else settings)))
     schedule = {"lr_scheduler_name": "cosineannealing", "lr_warm_up_steps": steps // 20} if lr else {}
     rate = lr or 3e-4  # its default
     config = SAETrainerConfig(
@@ -168,20 +184,30 @@ def sparsify(
     return Contender(step, reconstruct, f"{optimizer}, auxk_alpha=1/32")
 
 
-def dictionary_learning(sample: Tensor, d_sae: int, k: int, steps: int) -> Contender:
-    """dictionary_learning: `TopKTrainer.update`."""
-    from dictionary_learning.trainers.top_k import TopKTrainer
+def dictionary_learning(
+    sample: Tensor,
+    d_sae: int,
+    k: int,
+    steps: int,
+    *,
+    trainer: str = "top_k.TopKTrainer",
+    settings: dict[str, object] | None = None,
+) -> Contender:
+    """dictionary_learning: `update` of one of its trainers.
 
-    trainer = TopKTrainer(
+    settings: of the trainer, instead of k.
+    """
+    module, name = trainer.split(".")
+    made = getattr(import_module(f"dictionary_learning.trainers.{module}"), name)(
         steps=max(steps, 2000),
         activation_dim=sample.shape[1],
         dict_size=d_sae,
-        k=k,
         layer=0,
         lm_name="",
         seed=0,
         device="cpu",
         warmup_steps=min(1000, steps // 10),
+        **({"k": k} if settings is None else settings),
     )
     done = iter(range(10**9))
-    return Contender(lambda x: trainer.update(next(done), x), trainer.ae, "defaults")
+    return Contender(lambda x: made.update(next(done), x), made.ae, "defaults")
