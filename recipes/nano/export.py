@@ -1,6 +1,9 @@
 """Write the trained model as a Hugging Face folder: float16 weights, tokenizer, configurations.
 
     python recipes/nano/export.py WORK src/freud/bundled/nano
+
+After more training of another kind, a mean of the weights before and after it is often better at both (Wortsman et al.
+2022, arXiv 2203.05482; Ilharco et al. 2022, arXiv 2208.05592): --blend FOLDER --share 0.6 takes six tenths of the new.
 """
 
 import argparse
@@ -10,16 +13,23 @@ from pathlib import Path
 import torch
 from model import build_model, build_processor
 from safetensors.torch import save_file
+from train import load_start
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the folder for data and checkpoints")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--blend", type=Path, help="a model folder, the weights before")
+    parser.add_argument("--share", type=float, default=0.6, help="of the new weights")
     args = parser.parse_args()
     checkpoint = torch.load(args.work / "checkpoint.pt", weights_only=True)
     model = build_model()
     model.load_state_dict(checkpoint["average"], strict=False)  # the output layer is the embedding
+    if args.blend:
+        before = dict(load_start(args.blend).named_parameters())
+        for name, parameter in model.named_parameters():
+            parameter.data = before[name].data.lerp(parameter.data, args.share)
     model.save_pretrained(args.out)
     processor = build_processor()
     processor.save_pretrained(args.out)
