@@ -325,7 +325,7 @@ def test_a_row_that_says_something_else_tries_what_the_first_row_says_later(
         with torch.inference_mode():
             heard = nano.run(mel)
             encoded = torch.cat(
-                [heard, heard + torch.randn(heard.shape, generator=torch.Generator().manual_seed(1)) / 3]
+                [heard, heard + torch.randn(heard.shape, generator=torch.Generator().manual_seed(1)) / 2]
             )
             passes.clear()
             alone = whisper_decoding.decode(nano.decoder, encoded, prompt, nano.steering)

@@ -144,7 +144,10 @@ def test_color_maps(page: Page, hit: dict[str, Any], colors: str) -> None:
     canvas = strip(page)
     gray = column(canvas, 200)
     page.get_by_label("Color map").select_option(colors)
-    page.wait_for_timeout(100)
+    for _ in range(50):  # until the picture is there
+        page.wait_for_timeout(100)
+        if np.abs(column(canvas, 200) - gray).max() > 40:
+            break
     assert np.abs(column(canvas, 200) - gray).max() > 40
     page.reload()
     assert page.get_by_label("Color map").input_value() == colors  # kept
