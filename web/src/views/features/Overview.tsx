@@ -89,6 +89,7 @@ export function Overview() {
           (plot: uPlot) => {
             note = document.createElement("div");
             note.className = "chart-note";
+            note.hidden = true;
             plot.over.append(note);
             plot.over.addEventListener("mousedown", () => (dragged = false));
             plot.over.addEventListener("click", () => {
