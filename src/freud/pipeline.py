@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -170,11 +171,14 @@ def demo(out: Path | str, *, progress: bool = True) -> Discovery:
     return result
 
 
-def demo_transcript(model: models.AudioModel) -> tuple[Clip, str]:
-    """The first bundled clip of speech that was not trained on, and what `model` hears in it."""
+def demo_transcripts(model: models.AudioModel, voices: int = 4) -> list[tuple[Clip, str]]:
+    """Of each of the first `voices`, the first bundled clip that was not trained on, and what `model` hears in it."""
     clips = corpus.read(demo_folder())
-    clip = next(clip for clip in clips if clip.transcript and clip.split == "test")
-    return clip, model.transcribe(clips.audio_path(clip)).text
+    first: dict[str | None, Clip] = {}
+    for clip in clips:
+        if clip.transcript and clip.split == "test":
+            first.setdefault(clip.speaker, clip)
+    return [(clip, model.transcribe(clips.audio_path(clip)).text) for clip in islice(first.values(), voices)]
 
 
 def _is_artifact(path: Path | str) -> bool:

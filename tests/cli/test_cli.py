@@ -218,12 +218,22 @@ def test_demo(run: Freud, result: Path, monkeypatch: pytest.MonkeyPatch, speech:
 
     monkeypatch.setattr(pipeline, "demo", short)
     monkeypatch.setattr(
-        pipeline, "demo_transcript", lambda model: (freud.corpus.read(speech).clips[0], "what it heard")
+        pipeline, "demo_transcripts", lambda model: [(freud.corpus.read(speech).clips[0], "what it heard")]
     )
     text = run("demo", "--out", tmp_path / "out")
+    assert "heard: what it heard" in text
     assert f"most active neurons of {NEURONS}" in text
     assert " s /" in text, "the phone at the peak"
     assert run.json("demo", "--out", tmp_path / "out")["clips"] == 5
+
+
+def test_the_demo_hears_four_voices() -> None:
+    from freud import pipeline
+
+    heard = pipeline.demo_transcripts(freud.models.load("nano"))
+    assert len({clip.speaker for clip, _ in heard}) == 4
+    assert all(clip.split == "test" for clip, _ in heard)
+    assert sum(text == clip.transcript for clip, text in heard) >= 2
 
 
 # ---- mistakes
