@@ -8,8 +8,10 @@ many shards there are.
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +35,7 @@ class Span:
     phones: list[tuple[float, float, str]]
 
 
-@dataclass
-class Batch:
+class Batch(NamedTuple):
     """`tokens` [batch, n] go into the decoder and `labels` [batch, n] are to come out; -100 is ignored.
 
     `times` [batch, n] is when the label is spoken and `reach` the tolerance, in encoder positions; NaN
@@ -48,15 +49,24 @@ class Batch:
     reach: Tensor
     phones: Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+@cache
+def read_shard(path: Path) -> tuple[np.ndarray, list[dict]]:
+    """The samples, memory-mapped, and the utterances."""
+    return np.load(path.with_suffix(".npy"), mmap_mode="r"), json.loads(path.read_text())
+
 
 class Speech:
-    """The shards of a folder, memory-mapped."""
+    """The shards that are in a folder now, or the first so many of them."""
 
     def __init__(self, folder: Path, shards: int | None = None) -> None:
-        paths = sorted(folder.glob("*.json"))[:shards]
-        self.shards = len(paths)
-        self.samples = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in paths]
-        self.utterances = [json.loads(path.read_text()) for path in paths]
+        loaded = [read_shard(path) for path in sorted(folder.glob("*.json"))[:shards]]
+        self.shards = len(loaded)
+        self.samples = [samples for samples, _ in loaded]
+        self.utterances = [utterances for _, utterances in loaded]
 
     def span(self, rng: np.random.Generator, longest: float) -> Span:
         """A run of whole words, no longer than `longest` seconds with a little of the silence around it."""
@@ -197,9 +207,9 @@ def make_batch(
 class LogMel:
     """Whisper's log-mel features of a batch, with a random tilt and masks when given a generator."""
 
-    def __init__(self, filters: np.ndarray) -> None:
-        self.filters = torch.from_numpy(filters.T.astype(np.float32))  # [80, 201]
-        self.window = torch.hann_window(400)
+    def __init__(self, filters: np.ndarray, device: torch.device | str = "cpu") -> None:
+        self.filters = torch.from_numpy(filters.T.astype(np.float32)).to(device)  # [80, 201]
+        self.window = torch.hann_window(400, device=device)
 
     def __call__(self, samples: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """[batch, samples] to [batch, 80, samples / 160]."""
@@ -211,14 +221,19 @@ class LogMel:
         return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
 
     def disturb(self, mel: Tensor, generator: torch.Generator) -> Tensor:
-        """A gentle random filter on half of the clips, and masks in frequency and time."""
+        """A gentle random filter on half of the clips, and masks in frequency and time on six tenths."""
         batch, bands, frames = mel.shape
-        draw = torch.rand(batch, 8, generator=generator)
-        tilt = (draw[:, 0] * 1.6 - 0.8) * (draw[:, 1] < 0.5)
-        mel = mel + (tilt[:, None] * torch.linspace(-1, 1, bands))[..., None]
-        for row, (_, _, low, height, first, length, both, _) in enumerate(draw.tolist()):
-            if both < 0.6:
-                quiet = mel[row].min()
-                mel[row, int(low * bands) : int(low * bands + height * 12)] = quiet
-                mel[row, :, int(first * frames) : int(first * frames + length * 12)] = quiet
-        return mel
+        draw = torch.rand(8, batch, 1, generator=generator).to(mel.device)
+        tilt, tilted, low, height, first, length, masked, _ = draw
+        slope = torch.linspace(-1, 1, bands, device=mel.device)
+        mel = mel + ((tilt * 1.6 - 0.8) * (tilted < 0.5) * slope)[..., None]
+        hidden = within(bands, low, height)[:, :, None] | within(frames, first, length)[:, None]
+        quiet = mel.flatten(1).amin(1)[:, None, None]
+        return torch.where(hidden & (masked < 0.6)[..., None], quiet, mel)
+
+
+def within(size: int, start: Tensor, length: Tensor, longest: int = 12) -> Tensor:
+    """Which of `size` places lie in a span of up to `longest`, [batch, size], drawn by numbers from 0 to 1 [batch, 1]."""
+    first = start * size
+    place = torch.arange(size, device=start.device)
+    return (place >= first.floor()) & (place < (first + length * longest).floor())

@@ -10,10 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-from model import build_model, build_processor
+from model import build_processor, load_start
 from safetensors.torch import save_file
-from train import load_start
 
 
 def main() -> None:
@@ -23,9 +21,7 @@ def main() -> None:
     parser.add_argument("--blend", type=Path, help="a model folder, the weights before")
     parser.add_argument("--share", type=float, default=0.6, help="of the new weights")
     args = parser.parse_args()
-    checkpoint = torch.load(args.work / "checkpoint.pt", weights_only=True)
-    model = build_model()
-    model.load_state_dict(checkpoint["average"], strict=False)  # the output layer is the embedding
+    model = load_start(args.work / "checkpoint.pt")
     if args.blend:
         before = dict(load_start(args.blend).named_parameters())
         for name, parameter in model.named_parameters():
@@ -40,7 +36,7 @@ def main() -> None:
     path = args.out / "config.json"
     config = json.loads(path.read_text()) | {"dtype": "float32"}  # stored in half, run in full precision
     path.write_text(json.dumps(config, indent=2) + "\n")
-    print(f"step {checkpoint['step']}: {(args.out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+    print(f"{(args.out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

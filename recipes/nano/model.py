@@ -6,6 +6,7 @@ window they compute what `forward` computes (checked by `python recipes/nano/mod
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -103,6 +104,16 @@ def build_model() -> WhisperForConditionalGeneration:
         language="en",
         task="transcribe",
     )
+    return model
+
+
+def load_start(start: Path) -> WhisperForConditionalGeneration:
+    """The model of a folder, or the averaged weights of a checkpoint, in float32."""
+    if start.is_dir():
+        return WhisperForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
+    model = build_model()
+    average = torch.load(start, weights_only=True, map_location="cpu")["average"]
+    model.load_state_dict(average, strict=False)  # the output layer is the embedding
     return model
 
 

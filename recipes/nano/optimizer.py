@@ -35,7 +35,7 @@ class Muon:
         for parameter in parameters:
             stacks[tuple(parameter.shape)].append(parameter)
         self.stacks = list(stacks.values())
-        self.buffers = [torch.zeros(len(stack), *stack[0].shape) for stack in self.stacks]
+        self.buffers = [stack[0].new_zeros(len(stack), *stack[0].shape) for stack in self.stacks]
         self.momentum, self.weight_decay = momentum, weight_decay
 
     @torch.no_grad()
@@ -62,6 +62,8 @@ class Muon:
 
 def sum_over_processes(tensors: list[Tensor], scale: float = 1.0) -> None:
     """Add up each tensor over all processes, in place and in one message."""
+    if dist.get_world_size() == 1:
+        return
     flat = torch.cat([t.flatten() for t in tensors])
     dist.all_reduce(flat)
     for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):

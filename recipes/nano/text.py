@@ -1,4 +1,5 @@
-"""Sentences to be spoken: everyday words in a small grammar, mixed with words of Debian's `wamerican` list.
+"""Sentences to be spoken: everyday words in a small grammar, mixed with words of Debian's `wamerican` list and, in
+later shards, of `wamerican-huge`, which has three times as many.
 
 Two kinds of words never reach training. *Unseen words* are a hashed 1/20 of the dictionary, and *held-out
 sentences* are those whose hash falls in a reserved 1/20 of all sentences; both are decided by the text alone.
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 DICTIONARY = Path("/usr/share/dict/american-english")
+HUGE_DICTIONARY = Path("/usr/share/dict/american-english-huge")
 
 
 def _read_words() -> SimpleNamespace:
@@ -38,9 +40,9 @@ def everyday_words() -> frozenset[str]:
 
 
 @cache
-def dictionary() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Dictionary words of three to nine letters outside the grammar: (for training, unseen)."""
-    lines = DICTIONARY.read_text(encoding="utf-8").split()
+def dictionary(path: Path = DICTIONARY) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A dictionary's words of three to nine letters outside the grammar: (for training, unseen)."""
+    lines = path.read_text(encoding="utf-8").split()
     sayable = re.compile(r"(?![ivxlcdm]+$)(?=.*[aeiouy])[a-z]{3,9}")  # no Roman numerals
     words = sorted({w for w in lines if sayable.fullmatch(w)} - everyday_words())
     unseen = [digest(w) % 20 == 0 for w in words]
@@ -48,6 +50,12 @@ def dictionary() -> tuple[tuple[str, ...], tuple[str, ...]]:
         tuple(w for w, held in zip(words, unseen, strict=True) if not held),
         tuple(w for w, held in zip(words, unseen, strict=True) if held),
     )
+
+
+@cache
+def wide_pool() -> tuple[str, ...]:
+    """The training words of both dictionaries: those of the smaller twice, as they are the usual ones."""
+    return dictionary()[0] + dictionary(HUGE_DICTIONARY)[0]
 
 
 class Grammar:

@@ -3,10 +3,10 @@
     torchrun --nproc-per-node 2 recipes/nano/train.py WORK
 
 One process a core: they exchange gradients once a step, which other work on the machine disturbs less than
-threads.
+threads. On a GPU, one process: `train.py WORK --device cuda --workers 12`, where workers prepare the batches.
 
 WORK/speech holds the shards (see synthesize.py), which may still be growing; WORK/checkpoint.pt is written
-every 200 steps and WORK/training.jsonl is the log. The rate is constant after a warm-up and falls to zero
+every 500 steps and WORK/training.jsonl is the log. The rate is constant after a warm-up and falls to zero
 over the last `--cooldown` steps, so a run can be made longer at any time before those.
 
 The first `--guided` steps have two more losses, whose weights fall linearly to zero: a frame-level phone
@@ -16,23 +16,22 @@ heads looking at the word being written. Both only shorten the search for the al
 
 import argparse
 import json
-import queue
-import threading
+import os
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from data import IGNORE, PHONES, Batch, LogMel, Noise, Speech, make_batch
-from model import WINDOW, build_model, build_processor, decode, encode
+from model import WINDOW, build_model, build_processor, decode, encode, load_start
 from optimizer import Average, Optimizer
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 from transformers import WhisperForConditionalGeneration
 
-SAVE_EVERY = 200
+SAVE_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Trainee(nn.Module):
 
     def forward(self, mel: Tensor, batch: Batch, guidance: float) -> dict[str, Tensor]:
         """Losses by name; `loss` is their weighted sum."""
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+        with torch.autocast(mel.device.type, self.dtype, enabled=self.dtype != torch.float32):
             states = encode(self.whisper, mel)
             out = decode(self.whisper, states, batch.tokens, with_attention=guidance > 0)
             phones = self.phone_head(states) if guidance > 0 else None
@@ -95,34 +94,24 @@ def attention_loss(attention: Tensor, batch: Batch) -> Tensor:
     spoken, in the mean over the first half of the heads.
     """
     attention = attention[:, :, : attention.shape[2] // 2].float().mean(2)
-    position = torch.arange(attention.shape[-1]) + 0.5
+    position = torch.arange(attention.shape[-1], device=attention.device) + 0.5
     spoken = ~batch.times.isnan()
     near = (position - batch.times[..., None]).abs() <= batch.reach[..., None]  # False where times is NaN
     mass = (attention * near[:, None]).sum(-1)
     return -(mass + 1e-3).log().mean(1)[spoken].mean()
 
 
-def load_start(start: Path) -> WhisperForConditionalGeneration:
-    """The model of a folder, or the averaged weights of a checkpoint, in float32."""
-    if start.is_dir():
-        return WhisperForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
-    model = build_model()
-    model.load_state_dict(torch.load(start, weights_only=True)["average"], strict=False)  # the output is the embedding
-    return model
-
-
 class Training:
     """Everything that a checkpoint holds."""
 
-    def __init__(self, work: Path, plan: Plan, start: Path | None, dtype: torch.dtype) -> None:
+    def __init__(self, plan: Plan, start: Path | None, dtype: torch.dtype, device: torch.device) -> None:
         torch.manual_seed(0)
-        self.work, self.plan, self.step = work, plan, 0
-        self.trainee = Trainee(build_model() if start is None else load_start(start), dtype)
+        self.plan, self.step, self.shards = plan, 0, 0
+        self.trainee = Trainee(build_model() if start is None else load_start(start), dtype).to(device)
         self.optimizer = Optimizer(self.trainee)
         self.average = Average(self.trainee.whisper)
-        self.shards = 0
 
-    def save(self) -> None:
+    def save(self, path: Path) -> None:
         state = {
             "step": self.step,
             "shards": self.shards,
@@ -130,18 +119,18 @@ class Training:
             "average": self.average.weights,
             "optimizer": self.optimizer.state_dict(),
         }
-        partial = self.work / "checkpoint.part"
+        partial = path.with_suffix(".part")
         torch.save(state, partial)
-        partial.rename(self.work / "checkpoint.pt")
+        partial.rename(path)
 
-    def load(self) -> None:
-        state = torch.load(self.work / "checkpoint.pt", weights_only=True)
+    def load(self, path: Path, device: torch.device) -> None:
+        state = torch.load(path, weights_only=True, map_location=device)
         self.step, self.shards, self.average.weights = state["step"], state["shards"], state["average"]
         self.trainee.load_state_dict(state["trainee"])
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def update(self, mel: Tensor, batch: Batch, forward: Callable) -> dict[str, Tensor]:
-        losses = forward(mel, batch, self.plan.guidance(self.step))
+    def update(self, mel: Tensor, batch: Batch) -> dict[str, Tensor]:
+        losses = self.trainee(mel, batch, self.plan.guidance(self.step))
         losses["loss"].backward()
         losses["norm"] = self.optimizer.step(self.plan.learning_rate(self.step))
         self.step += 1
@@ -149,25 +138,20 @@ class Training:
         return losses
 
 
-def batches(work: Path, plan: Plan, start: int, shards: int) -> Iterator[tuple[Batch, int]]:
-    """Batches from a thread, which counts the shards again at each checkpoint.
+class Batches(Dataset):
+    """The batch of each step and how many shards it was drawn from, which are counted again at each checkpoint.
 
     Resuming repeats the same batches: exactly, once synthesis is over.
     """
-    ready: queue.Queue = queue.Queue(maxsize=4)
 
-    def produce() -> None:
-        noise, speech = Noise(), None
-        for step in range(start, plan.steps):
-            if speech is None:
-                speech = Speech(work / "speech", shards or None)
-            elif step % SAVE_EVERY == 0:
-                speech = Speech(work / "speech")
-            ready.put((plan.batch(speech, noise, step), speech.shards))
+    def __init__(self, speech: Path, plan: Plan, start: int, shards: int) -> None:
+        self.folder, self.plan, self.noise = speech, plan, Noise()
+        self.known = {start // SAVE_EVERY: shards} if shards else {}
 
-    threading.Thread(target=produce, daemon=True).start()
-    for _ in range(start, plan.steps):
-        yield ready.get()
+    def __getitem__(self, step: int) -> tuple[Batch, int]:
+        speech = Speech(self.folder, self.known.get(step // SAVE_EVERY))
+        self.known.setdefault(step // SAVE_EVERY, speech.shards)
+        return self.plan.batch(speech, self.noise, step), speech.shards
 
 
 def main() -> None:
@@ -180,39 +164,48 @@ def main() -> None:
     parser.add_argument("--batch-seconds", type=float, default=80)
     parser.add_argument("--weights", type=Path, help="a model folder or a checkpoint to begin with")
     parser.add_argument("--float32", action="store_true", help="for processors whose products in bfloat16 are slower")
+    parser.add_argument("--device", type=torch.device, default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="processes that prepare batches")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    first = dist.get_rank() == 0
+    if "RANK" in os.environ:  # started by torchrun
+        dist.init_process_group("gloo")
+    else:
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    rank, processes = dist.get_rank(), dist.get_world_size()
     plan = Plan(args.steps, args.cooldown, args.guided, args.rate, args.batch_seconds)
-    training = Training(args.work, plan, args.weights, torch.float32 if args.float32 else torch.bfloat16)
-    if (args.work / "checkpoint.pt").exists():
-        training.load()
-    mel = LogMel(build_processor().feature_extractor.mel_filters)
+    training = Training(plan, args.weights, torch.float32 if args.float32 else torch.bfloat16, args.device)
+    checkpoint = args.work / "checkpoint.pt"
+    if checkpoint.exists():
+        training.load(checkpoint, args.device)
+    mel = LogMel(build_processor().feature_extractor.mel_filters, args.device)
     log = (args.work / "training.jsonl").open("a")
     start, began, done = training.step, time.monotonic(), 0
-    for batch, shards in batches(args.work, plan, training.step, training.shards):
+    loader = DataLoader(
+        Batches(args.work / "speech", plan, start, training.shards),
+        batch_size=None,
+        sampler=range(start, plan.steps),
+        num_workers=args.workers,
+        pin_memory=args.device.type == "cuda",
+    )
+    for made, shards in loader:
         training.shards = shards  # what the next steps draw from
-        if first and training.step > start and training.step % SAVE_EVERY == 0:
-            training.save()
-        features = mel(
-            batch.samples,
-            torch.Generator().manual_seed(training.step * dist.get_world_size() + dist.get_rank()),
-        )
-        losses = training.update(features, batch, training.trainee)
+        if rank == 0 and training.step > start and training.step % SAVE_EVERY == 0:
+            training.save(checkpoint)
+        batch = made.to(args.device)
+        generator = torch.Generator().manual_seed(training.step * processes + rank)
+        features = mel(batch.samples, generator)
+        losses = training.update(features, batch)
         done += 1
-        if first and training.step % 20 == 0:
+        if rank == 0 and training.step % 20 == 0:
             row = {"step": training.step, **{k: round(v.item(), 4) for k, v in losses.items()}}
-            row |= {"window": features.shape[-1] / 100, "shards": shards}
-            row |= {
-                "rate": plan.learning_rate(training.step),
-                "s/step": round((time.monotonic() - began) / done, 3),
-            }
+            row |= {"window": features.shape[-1] / 100, "shards": shards, "rate": plan.learning_rate(training.step)}
+            row |= {"s/step": round((time.monotonic() - began) / done, 4)}
             log.write(json.dumps(row) + "\n")
             log.flush()
             began, done = time.monotonic(), 0
-    if first:
-        training.save()
+    if rank == 0:
+        training.save(checkpoint)
 
 
 if __name__ == "__main__":
