@@ -233,7 +233,7 @@ class LogMel:
 
 
 def within(size: int, start: Tensor, length: Tensor, longest: int = 12) -> Tensor:
-    """Which of `size` places lie in a span of up to `longest`, [batch, size], drawn by numbers from 0 to 1 [batch, 1]."""
+    """Places in a span of up to `longest` of `size`, [batch, size], drawn by numbers from 0 to 1 [batch, 1]."""
     first = start * size
     place = torch.arange(size, device=start.device)
     return (place >= first.floor()) & (place < (first + length * longest).floor())
