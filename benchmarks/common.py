@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 import freud
-from freud.pipeline import demo_folder
 
 HERE = Path(__file__).parent
 SHARED_SPEECH = HERE.parents[1] / "shared" / "data" / "real-audio" / "librispeech_test-other"
@@ -24,6 +23,8 @@ SHARED_SPEECH = HERE.parents[1] / "shared" / "data" / "real-audio" / "librispeec
 
 def speech() -> Path:
     """Real speech where it is at hand, the bundled clips otherwise."""
+    from freud.pipeline import demo_folder  # which needs every package there is
+
     return SHARED_SPEECH if SHARED_SPEECH.is_dir() else demo_folder()
 
 
@@ -51,9 +52,7 @@ def record(name: str, results: dict[str, Any]) -> None:
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "freud": freud.__version__,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
-        ).stdout.strip(),
+        "commit": _commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "processor": _processor(),
@@ -68,6 +67,15 @@ def record(name: str, results: dict[str, Any]) -> None:
     for key, value in results.items():
         print(f"{key:<55}{value:>14,.3f}" if isinstance(value, float) else f"{key:<55}{value!s:>14}")
     print(f"written to {path.relative_to(HERE.parent)}")
+
+
+def _commit() -> str:
+    """Of this checkout; nothing where it is only a copy."""
+    try:
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 def _processor() -> str:

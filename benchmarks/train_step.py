@@ -31,16 +31,17 @@ D_IN, D_SAE, K, FRAMES = 384, 6144, 32, 4096
 OURS = ("freud float32", "freud bfloat16")
 
 
-def frames(count: int, seed: int = 0, width: int = D_IN) -> Tensor:
+def frames(count: int, seed: int = 0, width: int = D_IN, device: str = "cpu") -> Tensor:
     """Made activations [count, width]."""
-    generator = torch.Generator().manual_seed(7)
-    directions = torch.nn.functional.normalize(torch.randn(1500, width, generator=generator), dim=1)
-    offset = torch.randn(width, generator=generator)
-    generator = torch.Generator().manual_seed(seed)
-    latents = torch.randint(1500, (count, 20), generator=generator)
-    strengths = torch.empty(count, 20).exponential_(generator=generator).square() + 0.5
+    generator = torch.Generator(device).manual_seed(7)
+    random = partial(torch.randn, generator=generator, device=device)
+    directions = torch.nn.functional.normalize(random(1500, width), dim=1)
+    offset = random(width)
+    generator.manual_seed(seed)
+    latents = torch.randint(1500, (count, 20), generator=generator, device=device)
+    strengths = torch.empty(count, 20, device=device).exponential_(generator=generator).square() + 0.5
     x = torch.nn.functional.embedding_bag(latents, directions, per_sample_weights=strengths, mode="sum")
-    return x + offset + 0.1 * torch.randn(count, width, generator=generator)
+    return x + offset + 0.1 * random(count, width)
 
 
 def with_dead(contender: peers.Contender, share: float, x: Tensor) -> None:

@@ -20,7 +20,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from freud.saes import Architecture, Training
 
-os.environ["SPARSIFY_DISABLE_TRITON"] = "1"
+if not torch.cuda.is_available():
+    os.environ["SPARSIFY_DISABLE_TRITON"] = "1"
 
 
 @dataclass
@@ -41,9 +42,16 @@ class Contender:
 
 
 def freud(
-    sample: Tensor, d_sae: int, k: int, steps: int, *, architecture: Architecture | None = None, **options: object
+    sample: Tensor,
+    d_sae: int,
+    k: int,
+    steps: int,
+    *,
+    architecture: Architecture | None = None,
+    device: str = "cpu",
+    **options: object,
 ) -> Contender:
-    """This package: what `freud train` does at each step, on TopK if no architecture is given."""
+    """This package: what `freud train` does at each step, on TopK if no architecture is given. sample: on the CPU."""
     from freud.activations import Position
     from freud.saes import TopK
     from freud.saes.options import Options
@@ -51,7 +59,7 @@ def freud(
 
     chosen = Options(steps=steps, batch_size=len(sample), **options).checked(len(sample), d_sae)  # pyright: ignore
     training = (architecture or TopK(k=k, d_sae=d_sae)).start(sample, 0)
-    trainer = Trainer(training, chosen, Path(os.devnull), {}, torch.device("cpu"))
+    trainer = Trainer(training, chosen, Path(os.devnull), {}, torch.device(device))
 
     def reconstruct(x: Tensor) -> Tensor:
         return training.finish()(x)
@@ -131,7 +139,14 @@ def saelens(
 
 
 def sparsify(
-    sample: Tensor, d_sae: int, k: int, *, optimizer: str, lr: float | None = None, steps: int | None = None
+    sample: Tensor,
+    d_sae: int,
+    k: int,
+    *,
+    optimizer: str,
+    lr: float | None = None,
+    steps: int | None = None,
+    device: str = "cpu",
 ) -> Contender:
     """sparsify: what `Trainer.fit` and its hook do with a batch, in their order, with their classes.
 
@@ -143,8 +158,8 @@ def sparsify(
     from transformers import get_linear_schedule_with_warmup
 
     torch.manual_seed(0)
-    sae = SparseCoder(sample.shape[1], SparseCoderConfig(num_latents=d_sae, k=k), dtype=torch.float32)
-    sae.b_dec.data = sample.mean(0)
+    sae = SparseCoder(sample.shape[1], SparseCoderConfig(num_latents=d_sae, k=k), device=device, dtype=torch.float32)
+    sae.b_dec.data = sample.mean(0).to(device)
     scale = (d_sae / 2**14) ** 0.5
     schedule = None
     if optimizer == "signum":  # its default
@@ -154,13 +169,13 @@ def sparsify(
         stepper = torch.optim.Adam(sae.parameters(), lr=lr or 2e-4 / scale)
         if steps:
             schedule = get_linear_schedule_with_warmup(stepper, min(1000, steps // 10), steps)
-    since_fired = torch.zeros(d_sae, dtype=torch.long)
+    since_fired = torch.zeros(d_sae, dtype=torch.long, device=device)
 
     def step(x: Tensor) -> None:
         sae.set_decoder_norm_to_unit_norm()
         variance = (x - x.mean(0)).pow(2).sum()
         out = sae(x=x, y=x, dead_mask=since_fired > 10_000_000, total_variance=variance)
-        did_fire = torch.zeros(d_sae, dtype=torch.bool)
+        did_fire = torch.zeros(d_sae, dtype=torch.bool, device=device)
         did_fire[out.latent_indices.flatten()] = True
         float(out.fvu.detach())
         (out.fvu + out.auxk_loss / 32 + out.multi_topk_fvu / 8).backward()
@@ -192,6 +207,7 @@ def dictionary_learning(
     *,
     trainer: str = "top_k.TopKTrainer",
     settings: dict[str, object] | None = None,
+    device: str = "cpu",
 ) -> Contender:
     """dictionary_learning: `update` of one of its trainers.
 
@@ -205,7 +221,7 @@ def dictionary_learning(
         layer=0,
         lm_name="",
         seed=0,
-        device="cpu",
+        device=device,
         warmup_steps=min(1000, steps // 10),
         **({"k": k} if settings is None else settings),
     )

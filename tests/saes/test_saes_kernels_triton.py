@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+from torch import Tensor
 
 from freud.saes import JumpReLU, kernels, optimizer
 from freud.saes.kernels import Pattern, plain, sparse
@@ -28,32 +29,62 @@ if os.environ.get("TRITON_INTERPRET") != "1":
         assert " passed" in done.stdout
 
 else:
-    from freud.saes.kernels import triton_sparse, triton_topk
+    from freud.saes.kernels import choose, triton_select, triton_sparse
     from freud.saes.optimizer import Optimizer
 
-    SHAPES = [(5, 3, 7, 7), (17, 70, 130, 1), (4, 16, 90, 40)]  # frames, d_in, d_sae, k
+    def random(*shape: int, seed: int = 0) -> Tensor:
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
-    @pytest.mark.parametrize("shape", SHAPES)
-    def test_the_k_largest(shape: tuple[int, int, int, int]) -> None:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("shape", [(1, 1), (7, 7), (100, 3), (700, 1), (1000, 32), (3000, 5), (9000, 8)], ids=str)
+    def test_the_k_largest_of_rows(shape: tuple[int, int], dtype: torch.dtype) -> None:
+        n, k = shape
+        scored = random(3, n, seed=n).to(dtype)
+        places = triton_select.largest(scored, k)
+        assert (places.diff(dim=1) > 0).all()
+        best = scored.gather(1, places.long())
+        assert torch.equal(best.sort(1).values, scored.topk(k, dim=1).values.sort(1).values)
+
+    @pytest.mark.parametrize("n", [50, 2000])
+    def test_ties_take_the_first(n: int) -> None:
+        scored = torch.full((3, n), -1.0)
+        scored[1, 20:29] = 2
+        scored[2, n - 1] = torch.inf
+        assert triton_select.largest(scored, 4).tolist() == [[0, 1, 2, 3], [20, 21, 22, 23], [0, 1, 2, n - 1]]
+
+    def test_what_is_not_a_number_is_chosen() -> None:
+        scored = random(2, 2000)
+        scored[0, 1500] = torch.nan
+        assert 1500 in triton_select.largest(scored, 4)[0]
+
+    def test_candidates_hold_the_largest_and_say_how_many_they_are() -> None:
+        exact, error = random(5, 3000), torch.tensor([0.0, 0.1, 0.5, 9.0, torch.nan])
+        places, found = triton_select.candidates(exact.bfloat16(), 8, error, 2 * 2.0**-9, torch.tensor(0.0), 32)
+        assert (found[:2] >= 8).all()
+        assert found[0] <= found[1] <= 32
+        assert (found[3:] > 32).all()
+        for row in range(2):
+            kept = places[row, : found[row]].tolist()
+            assert kept == sorted(kept)
+            assert set(exact[row].topk(8).indices.tolist()) <= set(kept)
+
+    @pytest.mark.parametrize("shape", [(9, 24, 700, 4), (5, 3, 64, 1), (17, 70, 1030, 8)], ids=str)
+    def test_the_screen_chooses_what_float32_does(shape: tuple[int, int, int, int]) -> None:
         frames, d_in, d_sae, k = shape
-        generator = torch.Generator().manual_seed(d_sae)
-        x, rows = (torch.randn(n, d_in, generator=generator) for n in (frames, d_sae))
-        b_enc = torch.randn(d_sae, generator=generator)
-        values, latents = triton_topk.largest(x, rows, b_enc, k)
+        x, rows, b_enc = random(frames, d_in), 0.3 * random(d_sae, d_in, seed=1), 0.1 * random(d_sae, seed=2)
+        x[2, 1] = 1e-30
+        values, latents = choose._screened_by_triton(x, rows, b_enc, k)
         expected = plain.topk(x, rows.T, b_enc, k)
-        torch.testing.assert_close(values, expected[0].sort(1, descending=True).values)
+        torch.testing.assert_close(values.sort(1).values, expected[0].sort(1).values)
         assert torch.equal(latents.sort(1).values.long(), expected[1].sort(1).values)
 
-    def test_scores_that_rise_with_the_latents_fill_the_lists_again_and_again() -> None:
-        rows = torch.linspace(-1, 1, 200)[:, None]
-        values, latents = triton_topk.largest(torch.ones(3, 1), rows, torch.zeros(200), 5)
-        assert latents.tolist() == [[199, 198, 197, 196, 195]] * 3
-        torch.testing.assert_close(values, rows[latents[0].long()].T.expand(3, 5))
-
-    def test_ties_take_exactly_k() -> None:
-        values, latents = triton_topk.largest(torch.ones(4, 2), torch.ones(100, 2), torch.zeros(100), 6)
-        assert (values == 2).all()
-        assert all(len(set(row.tolist())) == 6 for row in latents)
+    def test_frames_with_too_many_candidates_are_scored_whole() -> None:
+        rows = torch.linspace(1, 1.001, 900)[:, None] * random(1, 6)
+        x, b_enc = random(4, 6, seed=1), torch.zeros(900)
+        x[3] = torch.nan
+        values, _ = choose._screened_by_triton(x, rows, b_enc, 5)
+        expected = plain.topk(x, rows.T, b_enc, 5)[0]
+        torch.testing.assert_close(values.sort(1).values, expected.sort(1).values, equal_nan=True)
 
     def test_sums_and_products_of_a_ragged_pattern() -> None:
         generator = torch.Generator().manual_seed(0)
@@ -62,11 +93,27 @@ else:
         values = torch.randn(len(latent), generator=generator)
         left, right = torch.randn(6, 5, generator=generator), torch.randn(10, 5, generator=generator)
         torch.testing.assert_close(
-            triton_sparse.sum_rows(values, pattern.latents, pattern.offsets, right), pattern.times(values, right)
+            triton_sparse.sum_rows(values, pattern.latents, pattern.offsets[:-1], pattern.offsets[1:], right),
+            pattern.times(values, right),
         )
-        torch.testing.assert_close(
-            triton_sparse.products(left, right, pattern.latents, pattern.offsets), pattern.products(left, right)
+        both = torch.randn(10, generator=generator)
+        products = triton_sparse.products(
+            left, right, pattern.latents, pattern.offsets[:-1], pattern.offsets[1:], torch.empty_like(values), both
         )
+        torch.testing.assert_close(products, pattern.products(left, right) + both[latent])
+
+    @pytest.mark.parametrize("width", [1, 5, 130])
+    def test_sums_over_latents_that_are_active_on_all_frames_and_on_none(width: int) -> None:
+        active = torch.rand(1300, 6, generator=torch.Generator().manual_seed(0)) < 0.05
+        active[:, 2] = True
+        active[:, 4] = False
+        frame, latent = active.nonzero(as_tuple=True)
+        pattern = Pattern.ragged(frame, latent, 1300, 6)
+        values, dense = random(len(latent)), random(1300, width, seed=1)
+        order, frames, starts = pattern._by_latent
+        found = triton_sparse.sum_long_rows(values[order.long()], frames, starts, dense)
+        expected = torch.zeros(1300, 6).index_put((frame, latent), values).double().T @ dense.double()
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
     def test_gradients_through_the_kernels_equal_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
         generator = torch.Generator().manual_seed(3)
@@ -79,7 +126,7 @@ else:
             monkeypatch.setattr(sparse, "triton_for", lambda _, answer=fast: answer)
             x, W_enc, b_enc, W_dec = leaves = [w.clone().requires_grad_() for w in weights]  # noqa: N806
             if fast:
-                latents = triton_topk.largest(x.detach(), W_enc.detach().T.contiguous(), b_enc.detach(), k)[1]
+                latents = triton_select.largest((x @ W_enc + b_enc).detach(), k)
                 pattern = Pattern.regular(latents, d_sae)
                 x_hat = kernels.decode(kernels.scores(x, W_enc, b_enc, pattern), pattern, W_dec)
             else:

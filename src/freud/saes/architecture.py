@@ -174,14 +174,13 @@ def require(name: str, value: object, good: bool, expected: str) -> None:
         raise FreudError(f"{name} {value}: expected {expected}")
 
 
-def center(x: Tensor, b_dec: Tensor) -> tuple[Tensor, Tensor]:
-    """x - b_dec in two parts, whose products with W_enc are to be added: [frames, d_in] and [d_in].
+def center(x: Tensor, W_enc: Tensor, b_dec: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803
+    """x - b_dec without a gradient [frames, d_in], and what to add to its products with W_enc [d_sae].
 
-    The first holds the value; the second is zero and carries the gradient of b_dec, which so costs a product with a
-    vector instead of one with all frames.
+    That is zero and has the gradient of b_dec, which so costs a product with a vector instead of one with all frames.
     """
     constant = b_dec.detach()
-    return x - constant, constant - b_dec
+    return x - constant, (constant - b_dec) @ W_enc.detach()
 
 
 def standardization(sample: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor]:

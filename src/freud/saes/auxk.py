@@ -21,7 +21,7 @@ from freud.saes import kernels, parallel
 from freud.saes.architecture import Architecture, Loss, Training, center, require
 
 ENCODER = 0.5  # norm of its rows at the start: in short trainings FVU is 7 % lower than with 1; with 0.2 latents die
-SPARSE = 4  # dead latents for each one chosen, from which on sparse products are faster than dense ones
+SPARSE = 4  # dead latents for each one chosen, from which on sparse products are faster than dense ones on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ class AuxKTraining(Training):
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
-        centered, shift = center(x, self.b_dec)
-        b_enc = shift @ self.W_enc.detach() + self.b_enc  # the shift is zero: it has a gradient, but gives none
+        centered, shift = center(x, self.W_enc, self.b_dec)
+        b_enc = shift + self.b_enc
         frames = parallel.total_frames(x)
         silent = self.since_fired + frames > self.dead_after if self.aux_coefficient else self.since_fired < 0
         silent = silent.nonzero()[:, 0]
@@ -105,13 +105,13 @@ class AuxKTraining(Training):
             return error.new_zeros(())
         W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
         b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
-        if len(dead) >= SPARSE * count:
+        if len(dead) >= SPARSE * count and centered.device.type == "cpu":
             values, pattern = kernels.topk(centered, W_enc, b_enc, count, scored)
             _, squared = kernels.error(error, values.relu(), pattern, W_dec, torch.zeros_like(self.b_dec))
         else:
             pre = centered @ W_enc + b_enc
-            values, chosen = pre.topk(count, dim=1, sorted=False)
-            predicted = torch.zeros_like(pre).scatter(1, chosen, values.relu()).float() @ W_dec
+            kept = torch.zeros_like(pre.detach()).scatter_(1, kernels.largest(pre.detach(), count)[1], 1)
+            predicted = (pre.relu() * kept).float() @ W_dec
             squared = F.mse_loss(predicted, error, reduction="sum")
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
         return squared / scale

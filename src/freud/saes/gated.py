@@ -109,8 +109,8 @@ class GatedTraining(Training):
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
         frames, d_in = parallel.total_frames(x), x.shape[1]
-        centered, shift = center(x, self.b_dec)
-        found = kernels.above(centered, self.W_enc, shift @ self.W_enc.detach(), -self.b_gate)
+        centered, shift = center(x, self.W_enc, self.b_dec)
+        found = kernels.above(centered, self.W_enc, shift, -self.b_gate)
         gate = found.values + found.of(self.b_gate)
         magnitude = found.values * found.of(self.r_mag.exp()) + found.of(self.b_mag)
         latents = magnitude.relu() * (gate.detach() > 0)

@@ -131,9 +131,8 @@ class JumpReLUTraining(Training):
         settings = self.settings
         x = self.prepare(x)
         frames, d_in = parallel.total_frames(x), x.shape[1]
-        centered, shift = center(x, self.b_dec)
-        b_enc = shift @ self.W_enc.detach() + self.b_enc
-        found = kernels.above(centered, self.W_enc, b_enc, self.threshold - settings.bandwidth / 2)
+        centered, shift = center(x, self.W_enc, self.b_dec)
+        found = kernels.above(centered, self.W_enc, shift + self.b_enc, self.threshold - settings.bandwidth / 2)
         threshold = found.of(self.threshold)
         latents = _Jump.apply(found.values, threshold, settings.bandwidth, False)
         x_hat = found.decode(latents, self.W_dec) + self.b_dec

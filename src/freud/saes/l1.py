@@ -93,8 +93,8 @@ class L1Training(Training):
             W_enc, b_enc, b_dec = self.W_dec.T, self.b_enc, 0.0  # noqa: N806
         else:
             W_enc, b_dec = self.W_enc, self.b_dec  # noqa: N806
-            x, shift = center(x, b_dec)
-            b_enc = shift @ W_enc.detach() + self.b_enc
+            x, shift = center(x, W_enc, b_dec)
+            b_enc = shift + self.b_enc
         found = kernels.above(x, W_enc, b_enc, torch.zeros_like(b_enc))
         latents = found.values.relu()
         return found, latents, found.decode(latents, self.W_dec) + b_dec

@@ -131,8 +131,7 @@ def _device(name: str | None) -> torch.device:
     if name is None:
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
+        device = torch.empty(0, device=torch.device(name)).device  # which has a number, as `set_device` wants
     except (RuntimeError, AssertionError) as error:
         raise FreudError(f"device {name}: {str(error).splitlines()[0]}; expected cpu, cuda or cuda:N") from None
     if device.type == "cuda":

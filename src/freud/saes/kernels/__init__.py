@@ -5,8 +5,20 @@ backward. `plain.py` says the same in dense autograd and is what every path is t
 `error` are differentiable and may be mixed with any other operation.
 """
 
-from freud.saes.kernels.choose import largest_of_all, topk, topk_apart
+from freud.saes.kernels.choose import largest, largest_of_all, topk, topk_apart
 from freud.saes.kernels.few import Dense, Few, above
 from freud.saes.kernels.sparse import Pattern, decode, error, scores
 
-__all__ = ["Dense", "Few", "Pattern", "above", "decode", "error", "largest_of_all", "scores", "topk", "topk_apart"]
+__all__ = [
+    "Dense",
+    "Few",
+    "Pattern",
+    "above",
+    "decode",
+    "error",
+    "largest",
+    "largest_of_all",
+    "scores",
+    "topk",
+    "topk_apart",
+]

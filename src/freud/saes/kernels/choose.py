@@ -9,6 +9,8 @@ time, in bfloat16 where the machine is faster at that, and looked at while it is
    bfloat16 and 0 in float32 (Cauchy-Schwarz over the rounded factors). All others are dropped, unseen groups at once.
 3. The few that are left (about 1.5 k) are scored anew in float32, and the k largest of these scores taken.
 
+On a GPU the product is made whole and kernels do the same in registers (`triton_select`).
+
 So the result is that of float32 whichever product was made, and the same to the last bit; which is faster is measured
 once a process. Under autocast (`precision="bfloat16"`) step 2 allows no error: latents whose scores differ by less
 than bfloat16 can tell may be taken for each other, while the values stay float32. Where k is over 1/64 of the latents
@@ -23,6 +25,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import repeat
 
@@ -31,11 +34,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from freud.saes.kernels.sparse import Pattern, by_latent, scores, triton_for
+from freud.saes.kernels.sparse import Pattern, by_latent, has_triton, scores, triton_for
 
 GROUP = 32  # latents; amax over fewer is not vectorized
 BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
 U = 2.0**-9  # relative error of rounding to bfloat16
+GPU_BLOCK = 1 << 28  # the same on a GPU: 512 MB in bfloat16
+LONGEST = 1 << 15  # scores of a frame that a kernel holds in registers
+ROOM = 3  # times k candidates that there is room for on a GPU; a frame that has more is scored whole
 SAMPLE = 64  # frames to guess from
 GENEROUS = 1.25  # times as many scores as are wanted shall reach the guess
 
@@ -183,12 +189,16 @@ def _exact(x: Tensor) -> bool:
 
 def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
     """Values and latents [frames, k] of the k largest of x rows^T + b_enc, rows [d_sae, d_in]."""
-    d_sae, width = rows.shape
+    d_sae = len(rows)
     if x.device.type == "cpu":
         screened = x.dtype == torch.float32 and d_sae >= 2 * GROUP * k  # or there are too few groups to drop any
         return _screened(x, rows, b_enc, k, exact) if screened else _plain(x, rows, b_enc, k, exact=True)
-    by = _by_triton if triton_for(x) and _triton_is_faster(len(x), d_sae, width, k, exact) else _plain
-    values, latents = by(x, rows, b_enc, k, exact)
+    if not triton_for(x):
+        values, latents = _plain(x, rows, b_enc, k, exact)
+    elif exact and 2 * GROUP * k <= d_sae <= LONGEST:
+        values, latents = _screened_by_triton(x, rows, b_enc, k)
+    else:
+        values, latents = _plain(x, rows, b_enc, k, exact)
     if not exact:
         where = Pattern.regular(latents, d_sae)
         values = where.products(x, rows).view_as(values) + b_enc[latents]
@@ -199,7 +209,7 @@ def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple
     """All scores of a frame at once, in bfloat16 unless `exact`, and the largest of them."""
     dtype = x.dtype if exact else torch.bfloat16
     rows, b_enc = rows.to(dtype), b_enc.to(dtype)
-    blocks = x.to(dtype).split(len(x) if x.is_cuda else max(1, BLOCK // len(rows)))
+    blocks = x.to(dtype).split(max(1, (GPU_BLOCK if x.is_cuda else BLOCK) // len(rows)))
     found = [largest(F.linear(block, rows, b_enc), k) for block in blocks]
     return torch.cat([values for values, _ in found]), torch.cat([latents for _, latents in found])
 
@@ -207,8 +217,15 @@ def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple
 def largest(scored: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Values and places of the k largest of each row of `scored` [rows, n], each [rows, k], in no particular order.
 
-    On a CPU by NumPy's partition, which takes a quarter of the time that torch's topk does.
+    On a CPU by NumPy's partition, which takes a quarter of the time that torch's topk does; on a GPU by a kernel where
+    that is faster.
     """
+    width = 1 << (scored.shape[1] - 1).bit_length()
+    if scored.is_cuda and has_triton() and _kernel_is_faster(width, k, scored.dtype):
+        from freud.saes.kernels import triton_select
+
+        places = triton_select.largest(scored.contiguous(), k).long()
+        return scored.gather(1, places), places
     if scored.device.type != "cpu" or scored.dtype != torch.float32:
         return scored.topk(k, dim=1, sorted=False)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -261,6 +278,44 @@ def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tu
         values[these], place = _largest_of_each(found, pattern, k)
         latents[these] = pattern.latents[place]
     return values, latents
+
+
+def _screened_by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The same on a GPU; waits for it once, to see whether a frame had more candidates than there is room for."""
+    from freud.saes.kernels import triton_select, triton_sparse
+
+    d_sae, width = rows.shape
+    error = 2 * x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * U + U * U + width * 2.0**-23)
+    bias, room = b_enc.abs().amax(), ROOM * k
+    low, low_bias, block = rows.bfloat16(), b_enc.bfloat16(), max(1, GPU_BLOCK // d_sae)
+    with _full_sums():
+        found = [
+            triton_select.candidates(F.linear(part.bfloat16(), low, low_bias), k, slack, 1.02 * 2 * U, bias, room)
+            for part, slack in zip(x.split(block), error.split(block), strict=True)
+        ]
+    places, counts = (torch.cat(each) for each in zip(*found, strict=True))
+    starts = torch.arange(0, places.numel(), room, dtype=torch.int32, device=x.device)
+    scored = torch.full(places.shape, -torch.inf, device=x.device)
+    fits = counts <= room
+    triton_sparse.products(x, rows, places, starts, starts + counts * fits, scored, b_enc)
+    best = triton_select.largest(scored, k).long()
+    values, latents = scored.gather(1, best), places.gather(1, best)
+    more = (~fits).nonzero()[:, 0]
+    if len(more):
+        values[more], found = _plain(x[more], rows, b_enc, k, exact=True)
+        latents[more] = found.int()
+    return values, latents
+
+
+@contextmanager
+def _full_sums() -> Iterator[None]:
+    """Products in bfloat16 add up in float32 even where their sums are split, as the bound on their error wants."""
+    flags = torch.backends.cuda.matmul
+    allowed, flags.allow_bf16_reduced_precision_reduction = flags.allow_bf16_reduced_precision_reduction, False
+    try:
+        yield
+    finally:
+        flags.allow_bf16_reduced_precision_reduction = allowed
 
 
 def _candidates(scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None) -> Pattern | None:
@@ -324,18 +379,16 @@ def _bfloat16_is_faster(d_sae: int, width: int, threads: int) -> bool:
     return _seconds(lambda: scored.copy_(x.bfloat16() @ low.T)) < _seconds(lambda: torch.mm(x, rows.T, out=scored))
 
 
-def _by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
-    from freud.saes.kernels import triton_topk
-
-    return triton_topk.largest(x, rows, b_enc, k, low=not exact)
-
-
 @cache
-def _triton_is_faster(frames: int, d_sae: int, width: int, k: int, exact: bool) -> bool:
-    """Measured once for a shape, on the GPU: the Triton kernel, or torch's product and topk."""
-    x, rows, b_enc = (torch.randn(*shape, device="cuda") for shape in ((frames, width), (d_sae, width), (d_sae,)))
-    plain = _seconds(lambda: _plain(x, rows, b_enc, k, exact))
-    return _seconds(lambda: _by_triton(x, rows, b_enc, k, exact)) < plain
+def _kernel_is_faster(width: int, k: int, dtype: torch.dtype) -> bool:
+    """Measured once for a shape: the k largest of rows of up to `width` scores by our kernels, or by torch's topk."""
+    if width > LONGEST or dtype not in {torch.float32, torch.bfloat16}:
+        return False
+    from freud.saes.kernels import triton_select
+
+    scored = torch.randn(8192, width, device="cuda", dtype=dtype)
+    theirs = _seconds(lambda: scored.topk(k, dim=1, sorted=False))
+    return _seconds(lambda: triton_select.largest(scored, k)) < theirs
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -88,19 +88,29 @@ class Pattern:
 
     def times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S dense: values [active], dense [d_sae, width] to [frames, width]."""
+        if triton_for(dense):
+            from freud.saes.kernels import triton_sparse
+
+            return triton_sparse.sum_rows(values, self.latents, self.offsets[:-1], self.offsets[1:], dense)
         return _sum_rows(values, self.latents, self.offsets, dense)
 
     def transposed_times(self, values: Tensor, dense: Tensor) -> Tensor:
         """S^T dense: values [active], dense [frames, width] to [d_sae, width]."""
         order, frames, starts = self._by_latent
-        return _sum_rows(values.index_select(0, order), frames, starts, dense)
+        values = values.index_select(0, order)
+        if triton_for(dense):
+            from freud.saes.kernels import triton_sparse
+
+            return triton_sparse.sum_long_rows(values, frames, starts, dense)
+        return _sum_rows(values, frames, starts, dense)
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
         """left right^T at the pattern only: left [frames, width], right [d_sae, width] to [active]."""
         if triton_for(left):
             from freud.saes.kernels import triton_sparse
 
-            return triton_sparse.products(left, right, self.latents, self.offsets)
+            out = left.new_empty(len(self.latents))
+            return triton_sparse.products(left, right, self.latents, self.offsets[:-1], self.offsets[1:], out)
         size = (len(self), self.d_sae)
         empty = torch.zeros(len(self.latents), dtype=left.dtype, device=left.device)
         where = torch.sparse_csr_tensor(self.offsets, self.latents, empty, size, check_invariants=False)
@@ -108,21 +118,20 @@ class Pattern:
 
     def sums(self, values: Tensor) -> Tensor:
         """Column sums of S: values [active] to [d_sae]."""
+        if triton_for(values):  # where adding up has no fixed order
+            return self.transposed_times(values, values.new_ones(len(self), 1))[:, 0]
         return values.new_zeros(self.d_sae).index_add_(0, self.latents, values)
 
     def fired(self, values: Tensor) -> Tensor:
         """[d_sae] bool: latents with a value above zero anywhere. values: [active]."""
-        fired = torch.zeros(self.d_sae, dtype=torch.bool, device=values.device)
-        fired[self.latents[values > 0].long()] = True
-        return fired
+        if triton_for(values):
+            return self.sums((values > 0).float()) > 0
+        largest = values.new_zeros(self.d_sae).scatter_reduce_(0, self.latents.long(), values, "amax")
+        return largest > 0
 
 
 def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
     """Sums of values times rows `places` of dense over the segments between starts: [len(starts) - 1, width]."""
-    if triton_for(dense):
-        from freud.saes.kernels import triton_sparse
-
-        return triton_sparse.sum_rows(values, places, starts, dense)
     sums = dense.new_empty(len(starts) - 1, dense.shape[1])
     for into, columns in zip(sums.split(SLICE, dim=1), dense.split(SLICE, dim=1), strict=True):
         into.copy_(
@@ -135,11 +144,12 @@ def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> 
 
 def triton_for(tensor: Tensor) -> bool:
     """Whether to use the Triton kernels: on a GPU that has them."""
-    return tensor.is_cuda and tensor.dtype == torch.float32 and _has_triton()
+    return tensor.is_cuda and tensor.dtype == torch.float32 and has_triton()
 
 
 @cache
-def _has_triton() -> bool:
+def has_triton() -> bool:
+    """Whether Triton is installed."""
     return find_spec("triton") is not None
 
 

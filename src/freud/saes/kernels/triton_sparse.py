@@ -1,8 +1,11 @@
-"""Products of a sparse [frames, d_sae] matrix on a GPU, a program for each row of the result, without atomic adds.
+"""Products of a sparse [frames, d_sae] matrix on a GPU, without atomic adds.
 
 The same three as `sparse.Pattern` has: S dense, S^T dense (entries sorted by latent, so that a program sums one
-segment), and dense dense^T where S is not zero; and decoding in one pass with the error and its square. The order of
-each sum is fixed, so results are the same every time. Written and tested under Triton's interpreter; never timed.
+segment), and dense dense^T where S is not zero; and decoding in one pass with the error and its square. A program has a
+row of the result, or some columns of one, and takes many entries at a time: rows are gathered from far away, so many
+must be under way. Programs that follow each other have the same columns: all that they gather from fits in the L2
+cache. Long segments, of latents that are active on many frames, are summed in pieces. The order of each sum is fixed,
+so results are the same every time.
 """
 
 # A tl.constexpr is given as a plain number.
@@ -14,71 +17,114 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+COLUMNS = 128  # of a program; those of 65,536 frames are 32 MB
+ENTRIES = 64  # at most, at a time; more of few columns
+PIECE = 512  # entries of a segment that one program sums
+
 
 @triton.jit
-def _sum_rows(values, places, starts, dense, out, width, W: tl.constexpr):  # noqa: N803
-    """out[i] = sum of values[e] dense[places[e]] over starts[i] <= e < starts[i + 1]."""
+def _weighted(values, places, first, end, dense, width, dim, E: tl.constexpr, W: tl.constexpr):  # noqa: N803
+    """[W]: columns `dim` of the sum of values[e] dense[places[e]] over first <= e < end."""
+    total = tl.zeros((E, W), tl.float32)
+    for start in range(first, end, E):
+        entry = start + tl.arange(0, E)
+        there = entry < end
+        place = tl.load(places + entry, mask=there, other=0).to(tl.int64)
+        value = tl.load(values + entry, mask=there, other=0.0)
+        mask = there[:, None] & (dim < width)[None, :]
+        total += value[:, None] * tl.load(dense + place[:, None] * width + dim[None, :], mask=mask, other=0.0)
+    return tl.sum(total, 0)
+
+
+@triton.jit
+def _sum_rows(values, places, starts, ends, dense, out, width, E: tl.constexpr, W: tl.constexpr):  # noqa: N803
+    """out[i] = sum of values[e] dense[places[e]] over starts[i] <= e < ends[i]."""
     row = tl.program_id(0).to(tl.int64)
-    dim = tl.arange(0, W)
-    first = tl.load(starts + row)
-    end = tl.load(starts + row + 1)
-    total = tl.zeros((W,), tl.float32)
-    for entry in range(first, end):
-        place = tl.load(places + entry).to(tl.int64)
-        total += tl.load(values + entry) * tl.load(dense + place * width + dim, mask=dim < width, other=0.0)
+    dim = tl.program_id(1) * W + tl.arange(0, W)
+    total = _weighted(values, places, tl.load(starts + row), tl.load(ends + row), dense, width, dim, E, W)
     tl.store(out + row * width + dim, total, mask=dim < width)
 
 
 @triton.jit
-def _products(left, right, latents, starts, out, width, W: tl.constexpr):  # noqa: N803
-    """out[e] = left[i] . right[latents[e]] over starts[i] <= e < starts[i + 1]."""
+def _products(left, right, bias, latents, starts, ends, out, width, E: tl.constexpr, W: tl.constexpr):  # noqa: N803
+    """out[e] = left[i] . right[latents[e]] + bias[latents[e]] over starts[i] <= e < ends[i]."""
     row = tl.program_id(0).to(tl.int64)
-    dim = tl.arange(0, W)
-    mine = tl.load(left + row * width + dim, mask=dim < width, other=0.0)
-    first = tl.load(starts + row)
-    end = tl.load(starts + row + 1)
-    for entry in range(first, end):
-        place = tl.load(latents + entry).to(tl.int64)
-        theirs = tl.load(right + place * width + dim, mask=dim < width, other=0.0)
-        tl.store(out + entry, tl.sum(mine * theirs, 0))
+    end = tl.load(ends + row)
+    for start in range(tl.load(starts + row), end, E):
+        entry = start + tl.arange(0, E)
+        there = entry < end
+        place = tl.load(latents + entry, mask=there, other=0).to(tl.int64)
+        total = tl.zeros((E, W), tl.float32)
+        for column in range(0, width, W):
+            dim = column + tl.arange(0, W)
+            mine = tl.load(left + row * width + dim, mask=dim < width, other=0.0)
+            mask = there[:, None] & (dim < width)[None, :]
+            total += mine[None, :] * tl.load(right + place[:, None] * width + dim[None, :], mask=mask, other=0.0)
+        product = tl.sum(total, 1)
+        if bias is not None:
+            product += tl.load(bias + place, mask=there, other=0.0)
+        tl.store(out + entry, product, mask=there)
 
 
 @triton.jit
-def _error(x, values, latents, starts, dense, bias, out, squares, width, W: tl.constexpr):  # noqa: N803
-    """out[i] = x[i] - bias - sum of values[e] dense[latents[e]] over starts[i] <= e < starts[i + 1]; |out[i]|^2."""
+def _error(
+    x, values, latents, starts, dense, bias, out, squares, width, E: tl.constexpr, W: tl.constexpr  # noqa: N803
+):  # fmt: skip
+    """out[i] = x[i] - bias - sum of values[e] dense[latents[e]] over starts[i] <= e < starts[i + 1]; |out[i]|^2.
+
+    squares: [column blocks, rows], to be summed.
+    """
     row = tl.program_id(0).to(tl.int64)
-    dim = tl.arange(0, W)
-    left = tl.load(x + row * width + dim, mask=dim < width, other=0.0)
-    left -= tl.load(bias + dim, mask=dim < width, other=0.0)
-    first = tl.load(starts + row)
-    end = tl.load(starts + row + 1)
-    for entry in range(first, end):
-        place = tl.load(latents + entry).to(tl.int64)
-        left -= tl.load(values + entry) * tl.load(dense + place * width + dim, mask=dim < width, other=0.0)
-    tl.store(out + row * width + dim, left, mask=dim < width)
-    tl.store(squares + row, tl.sum(left * left, 0))
+    dim = tl.program_id(1) * W + tl.arange(0, W)
+    inside = dim < width
+    left = tl.load(x + row * width + dim, mask=inside, other=0.0) - tl.load(bias + dim, mask=inside, other=0.0)
+    left -= _weighted(values, latents, tl.load(starts + row), tl.load(starts + row + 1), dense, width, dim, E, W)
+    tl.store(out + row * width + dim, left, mask=inside)
+    tl.store(squares + tl.program_id(1) * tl.num_programs(0).to(tl.int64) + row, tl.sum(left * left, 0))
 
 
-def sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
+def sum_rows(values: Tensor, places: Tensor, starts: Tensor, ends: Tensor, dense: Tensor) -> Tensor:
     """Sums of values times rows of `dense` over segments.
 
-    values, places: [entries]; starts: [rows + 1] int32; dense: [_, width] float32 to [rows, width].
+    values, places: [entries]; starts, ends: [rows] int32; dense: [_, width] float32 to [rows, width].
     """
-    rows, width = len(starts) - 1, dense.shape[1]
+    rows, width = len(starts), dense.shape[1]
     out = torch.empty(rows, width, dtype=dense.dtype, device=dense.device)
-    _sum_rows[(rows,)](
-        values.contiguous(), places, starts, dense.contiguous(), out, width, W=triton.next_power_of_2(width)
+    sizes = _sizes(len(places), rows, width)
+    _sum_rows[(rows, triton.cdiv(width, sizes["W"]))](
+        values.contiguous(), places, starts, ends, dense.contiguous(), out, width, **sizes
     )
     return out
 
 
-def products(left: Tensor, right: Tensor, latents: Tensor, starts: Tensor) -> Tensor:
-    """left right^T at the pattern only: left [frames, width], right [d_sae, width] to [entries]."""
-    out = torch.empty(len(latents), dtype=left.dtype, device=left.device)
-    width = left.shape[1]
-    _products[(len(left),)](
-        left.contiguous(), right.contiguous(), latents, starts, out, width, W=triton.next_power_of_2(width)
-    )
+def sum_long_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
+    """`sum_rows` where segments, of all entries together, may be of very different lengths.
+
+    values, places: [entries]; starts: [rows + 1] int32; dense: [_, width] float32 to [rows, width].
+    """
+    pieces = starts.diff().add_(PIECE - 1).div_(PIECE, rounding_mode="floor")
+    ends = pieces.cumsum(0, dtype=torch.int32)
+    begins = ends - pieces
+    most = len(pieces) + len(values) // PIECE  # as many pieces as there can be: their number is not waited for
+    piece = torch.arange(most, dtype=torch.int32, device=starts.device)
+    row = torch.searchsorted(ends, piece, right=True, out_int32=True).clamp_(max=len(pieces) - 1)
+    start = starts[row] + (piece - begins[row]) * PIECE
+    end = torch.minimum(start + PIECE, starts[row + 1])  # of those that there are not, before the start
+    sums = sum_rows(values, places, start, end, dense)
+    return sum_rows(torch.ones_like(piece, dtype=values.dtype), piece, begins, ends, sums)
+
+
+def products(
+    left: Tensor, right: Tensor, latents: Tensor, starts: Tensor, ends: Tensor, out: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """left right^T (+ bias) at a pattern only.
+
+    left: [frames, width]; right: [d_sae, width]; bias: [d_sae]; starts, ends: [frames] int32, of what is a frame's in
+    `latents` and in `out`, which it is written to.
+    """
+    frames, width = left.shape
+    sizes = _sizes(latents.numel(), frames, width)
+    _products[(frames,)](left.contiguous(), right.contiguous(), bias, latents, starts, ends, out, width, **sizes)
     return out
 
 
@@ -90,9 +136,19 @@ def error(
     x: [frames, width]; values, latents: [entries]; starts: [frames + 1] int32; dense: [d_sae, width]; bias: [width].
     """
     frames, width = x.shape
-    out, squares = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(frames)
-    _error[(frames,)](
+    sizes = _sizes(len(latents), frames, width)
+    blocks = triton.cdiv(width, sizes["W"])
+    out, squares = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(blocks, frames)
+    _error[(frames, blocks)](
         x.contiguous(), values.contiguous(), latents, starts, dense.contiguous(), bias.contiguous(), out, squares,
-        width, W=triton.next_power_of_2(width),
+        width, **sizes,
     )  # fmt: skip
     return out, squares.sum()
+
+
+def _sizes(entries: int, rows: int, width: int) -> dict[str, int]:
+    """What a program takes at a time: entries E and columns W; and its warps, of which each thread has 32 products."""
+    columns = min(COLUMNS, triton.next_power_of_2(width))
+    entries_each = max(4, triton.next_power_of_2(entries // max(1, rows)))
+    entries_each = min(entries_each, max(ENTRIES, 1024 // columns))
+    return {"E": entries_each, "W": columns, "num_warps": max(1, entries_each * columns // 1024)}
