@@ -506,3 +506,23 @@ def test_latents_of_a_frame_do_not_depend_on_the_other_frames(name: str) -> None
     dense = torch.zeros_like(together)
     dense[sparse.frame, sparse.latent] = sparse.value
     torch.testing.assert_close(dense, together, rtol=1e-5, atol=1e-5)
+
+
+def test_the_count_of_silent_latents_is_that_of_the_counters_as_they_are() -> None:
+    """It is taken a batch before it is used: batches of another size, or counters that were touched, are noticed."""
+    x = torch.randn(200, 12, generator=torch.Generator().manual_seed(0))
+    settings = TopK(d_sae=96, k=2, aux_k=5, dead_after=60)
+    counted, looked = (settings.start(x, 0) for _ in range(2))
+    used = 0
+    for step, frames in enumerate((20, 20, 20, 30, 30, 20, 20, 20)):
+        batch = x[20 * step : 20 * step + frames]
+        if step == 6:
+            for training in (counted, looked):
+                training.since_fired[:40] = 1000
+        looked._next = None
+        used += counted._next is not None and counted._next.is_of(counted.since_fired, frames)
+        silent = counted._silent(frames)
+        assert torch.equal(silent, looked._silent(frames))
+        assert step < 3 or len(silent) > 0
+        assert torch.equal(counted.loss(batch, 0.5).total, looked.loss(batch, 0.5).total)
+    assert used == 4  # not at first, nor after another size (twice), nor once they were touched

@@ -55,6 +55,41 @@ class Reconstructed(NamedTuple):
     scored: Tensor | None = None  # scores [frames, silent] of latents that have long been silent, where they were made
 
 
+class _Count:
+    """How many latents will be silent in the next batch: a number that the host waits for only when it is read.
+
+    Args:
+        since_fired: the counters, [d_sae].
+        frames: of the next batch.
+        dead_after: frames.
+    """
+
+    def __init__(self, since_fired: Tensor, frames: int, dead_after: int) -> None:
+        self._of = (since_fired, since_fired._version, frames)
+        self._number = (since_fired + frames > dead_after).sum()
+        self._arrived = None
+        if since_fired.is_cuda:
+            number = torch.empty_like(self._number, device="cpu", pin_memory=True)
+            self._number = number.copy_(self._number, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def is_of(self, since_fired: Tensor, frames: int | Tensor) -> bool:
+        """Whether it is the number for these counters, which nobody has touched since, and for so many frames."""
+        counters, version, next_frames = self._of
+        return (
+            since_fired is counters
+            and since_fired._version == version
+            and isinstance(frames, int)
+            and frames == next_frames
+        )
+
+    def __int__(self) -> int:
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return int(self._number)
+
+
 class AuxKTraining(Training):
     """Weights in training with pre = (x - b_dec) W_enc + b_enc, the loss over some of them, and the auxiliary loss."""
 
@@ -65,21 +100,33 @@ class AuxKTraining(Training):
         self.aux_coefficient = settings.aux_coefficient
         self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
         self.W_enc.data.mul_(ENCODER)
+        self._next: _Count | None = None
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
         centered, shift = center(x, self.W_enc, self.b_dec)
         b_enc = shift + self.b_enc
         frames = parallel.total_frames(x)
-        silent = self.since_fired + frames > self.dead_after if self.aux_coefficient else self.since_fired < 0
-        silent = silent.nonzero()[:, 0]
+        silent = self._silent(frames)
         loss, error, fired, scored = self.reconstruct(x, centered, b_enc, silent)
         self.count_firing(fired, frames)
         if self.aux_coefficient:
+            # Counted here, the number arrives while gradients are made; the next step need not stop the device for it.
+            self._next = _Count(self.since_fired, frames, self.dead_after) if isinstance(frames, int) else None
             auxiliary = self.auxiliary(centered, b_enc, error.detach(), silent, scored)
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
+
+    @torch.no_grad()
+    def _silent(self, frames: int | Tensor) -> Tensor:
+        """[silent] int64, ascending: the latents that are dead if this batch of so many frames does not revive them."""
+        if not self.aux_coefficient:
+            return self.since_fired.new_empty(0)
+        silent = self.since_fired + frames > self.dead_after
+        if self._next is None or not self._next.is_of(self.since_fired, frames):
+            return silent.nonzero()[:, 0]
+        return silent.byte().sort(descending=True, stable=True).indices[: int(self._next)]
 
     @abstractmethod
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
@@ -98,20 +145,24 @@ class AuxKTraining(Training):
             scored: their scores [frames, silent], if they are known.
         """
         is_dead = self.since_fired[silent] > 0
-        dead = silent[is_dead]
-        if scored is not None and len(dead) < len(silent):
-            scored = scored[:, is_dead]
+        dead = silent
+        if not error.is_cuda:  # where leaving out those that are not would stop the device to count them
+            dead = silent[is_dead]
+            if scored is not None and len(dead) < len(silent):
+                scored = scored[:, is_dead]
         if not len(dead):
             return error.new_zeros(())
         W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
         b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
-        if len(dead) >= SPARSE * count and centered.device.type == "cpu":
+        if len(dead) >= SPARSE * count and not error.is_cuda:
             values, pattern = kernels.topk(centered, W_enc, b_enc, count, scored)
             _, squared = kernels.error(error, values.relu(), pattern, W_dec, torch.zeros_like(self.b_dec))
         else:
             pre = centered @ W_enc + b_enc
+            if error.is_cuda:
+                pre = pre.masked_fill(~is_dead, torch.finfo(pre.dtype).min)
             kept = torch.zeros_like(pre.detach()).scatter_(1, kernels.largest(pre.detach(), count)[1], 1)
             predicted = (pre.relu() * kept).float() @ W_dec
             squared = F.mse_loss(predicted, error, reduction="sum")
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
-        return squared / scale
+        return squared / scale * is_dead.any()
