@@ -250,6 +250,20 @@ def test_steps_equal_those_on_the_cpu(name: str) -> None:
     assert all(math.isfinite(value) for value in metrics.values())
 
 
+@pytest.mark.parametrize("name", ["topk", "topk, few dead", "topk, many dead"])
+def test_a_step_does_not_wait_for_the_device(name: str) -> None:
+    """In bfloat16; the screen of float32 looks once whether a frame has more candidates than there is room for."""
+    x = sample()
+    trainer = trained(ARCHITECTURES[name], x, DEVICE, precision="bfloat16")
+    x = x.to(DEVICE)
+    trainer.advance(x, Position())
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.advance(x, Position())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_a_bad_batch_changes_nothing() -> None:
     x = sample()
     trainer = trained(ARCHITECTURES["topk"], x, DEVICE)

@@ -1,8 +1,7 @@
 """Adam for a weight whose rows keep norm 1, on a GPU, a program for each row: two passes where torch makes about six.
 
 Between them is the norm of all gradients, which clipping needs: `project` takes from the gradient what would only
-change the norms of the rows, and says how long it is then; `update` is clipping, Adam and the new norm. Written and
-tested under Triton's interpreter; never timed.
+change the norms of the rows, and says how long it is then; `update` is clipping, Adam and the new norm.
 """
 
 # A tl.constexpr is given as a plain number.
