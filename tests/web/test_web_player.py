@@ -126,10 +126,11 @@ def test_the_spectrogram_is_the_servers_mel(page: Page, hit: dict[str, Any]) -> 
 
 
 def test_a_weak_clip_looks_weak_unless_each_has_its_own_scale(page: Page, api: Callable[[str], Any]) -> None:
-    hits = api(f"{NEURONS}/clips?n=40&traces=true")["hits"]
-    page.goto(f"{NEURON}&n=40")
-    canvas = strip(page, 39)
-    last = hits[39]
+    hits = api(f"{NEURONS}/clips?n=60&traces=true")["hits"]
+    page.goto(f"{NEURON}&n=60")
+    canvas = strip(page, 59)
+    last = hits[59]
+    assert last["value"] < hits[0]["value"] / 2
     frame = int(np.argmax(trace(last))) + 1  # beside the peak, where no line is
     x = x_of(canvas, (last["frame"] + 0.5) / 50, last["duration"]) + 3
     shared = greenness(canvas, x)

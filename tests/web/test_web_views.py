@@ -289,8 +289,11 @@ def test_the_diff_and_the_traces_are_the_servers(page: Page, api: Callable[[str]
         ("clamp", {"min": 0, "max": 1}),
     ],
 )
-def test_operations(page: Page, clip: dict[str, Any], operation: str, wanted: dict[str, Any]) -> None:
-    page.goto(f"?view=edit&clip={clip['id']}&ops={SITE}~latents~30~scale~-1")
+def test_operations(
+    page: Page, api: Callable[[str], Any], clip: dict[str, Any], operation: str, wanted: dict[str, Any]
+) -> None:
+    active = api(f"clips/{clip['id']}/features?site={SITE}&basis=latents&n=1")["features"][0]["feature"]
+    page.goto(f"?view=edit&clip={clip['id']}&ops={SITE}~latents~{active}~scale~-1")
     with page.expect_request(
         lambda request: request.url.endswith("/api/edits") and f'"{operation}"' in (request.post_data or "")
     ) as request:

@@ -53,6 +53,21 @@ function Examples() {
     <details class="panel" open={!operations.value.length}>
       <summary>Start from an example</summary>
       {!data && <Loading what="Looking for some" />}
+      {sounds.length > 0 && (
+        <>
+          <p class="muted">A sound turned around, with the SAE that comes with FREUD:</p>
+          <ul class="sounds">
+            {sounds.map((example) => (
+              <li key={example.title}>
+                <button type="button" title={example.description} onClick={() => run(example)}>
+                  {example.title}
+                </button>
+              </li>
+            ))}
+          </ul>
+          <p class="muted">A single latent of what is shown here, which changes less:</p>
+        </>
+      )}
       <ul class="examples">
         {data?.map(
           (example) =>
@@ -66,20 +81,6 @@ function Examples() {
             ),
         )}
       </ul>
-      {sounds.length > 0 && (
-        <>
-          <p class="muted">A sound turned around, with the SAE that comes with FREUD:</p>
-          <ul class="sounds">
-            {sounds.map((example) => (
-              <li key={example.title}>
-                <button type="button" title={example.description} onClick={() => run(example)}>
-                  {example.title}
-                </button>
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
     </details>
   );
 }
