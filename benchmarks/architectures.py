@@ -21,6 +21,7 @@ from torch import Tensor
 
 from common import median_ratio, record, side_by_side
 from freud.saes import L1, Architecture, BatchTopK, Gated, JumpReLU, Matryoshka
+from freud.saes.auxk import AuxK
 from peers import steps as peers
 from train_step import D_IN, D_SAE, FRAMES, K, frames
 
@@ -92,7 +93,7 @@ def main() -> None:
             "dictionary_learning": peers.dictionary_learning(x, D_SAE, K, STEPS, **dictionary),  # pyright: ignore
             "freud": ours(architecture, x, None),
         }
-        if "topk" not in name and name != "matryoshka":
+        if not isinstance(architecture, AuxK):  # whose number of active latents is given
             made["freud, 2 % active"] = ours(architecture, x, ACTIVE)
         runs: dict[str, Callable[[], object]] = {key: partial(each.step, x) for key, each in made.items()}
         for run in runs.values():

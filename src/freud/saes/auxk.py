@@ -162,7 +162,7 @@ class AuxKTraining(Training):
             if error.is_cuda:
                 pre = pre.masked_fill(~is_dead, torch.finfo(pre.dtype).min)
             kept = torch.zeros_like(pre.detach()).scatter_(1, kernels.largest(pre.detach(), count)[1], 1)
-            predicted = (pre.relu() * kept).float() @ W_dec
+            predicted = ((pre.relu() * kept) @ W_dec).float()
             squared = F.mse_loss(predicted, error, reduction="sum")
         scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
         return squared / scale * is_dead.any()

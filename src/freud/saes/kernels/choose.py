@@ -134,10 +134,10 @@ def _largest_of_all(x: Tensor, rows: Tensor, b_enc: Tensor, count: int) -> tuple
         reached = len(sample) - max(1, round(share * len(sample)))
         least = max(0.0, float(np.partition(sample, reached)[reached])) if reached > 0 else 0.0
         values, places = [], []
-        for first, scored, maxima in screen(x, rows, b_enc):
+        for these, scored, maxima in screen(x, rows, b_enc):
             frame, latent = reaching(scored, maxima, torch.full((len(scored),), least))
             values.append(scored.numpy()[frame, latent])
-            places.append((frame + first) * d_sae + latent)
+            places.append((frame + these.start) * d_sae + latent)
             if sum(map(len, values)) > 4 * count:  # the guess was low
                 kept, place = _first(np.concatenate(values), np.concatenate(places), count)
                 values, places, least = [kept], [place], float(kept.min())
@@ -153,22 +153,29 @@ def some_frames(x: Tensor) -> Tensor:
     return x[:: -(-len(x) // SAMPLE)]
 
 
-def screen(x: Tensor, rows: Tensor, bias: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """x rows^T + bias in float32, a block of frames at a time, each in the place of the one before.
+def screen(x: Tensor, rows: Tensor, bias: Tensor, *, low: bool = False) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """x rows^T + bias, a block of frames at a time, each in the place of the one before.
+
+    The product is made in float32 or, if `low`, in bfloat16.
 
     Yields:
-        The first frame of a block; its scores [frames, d_sae], padded with -inf to whole groups; the maxima of the
-        groups [frames, groups].
+        The frames of a block; their scores [frames, d_sae], padded with -inf to whole groups; the maxima of the groups
+        [frames, groups].
     """
     d_sae = len(rows)
     block = max(1, BLOCK // d_sae)
     held = torch.empty(min(block, len(x)), -(-d_sae // GROUP) * GROUP)
     held[:, d_sae:] = -torch.inf
+    factor = (rows.bfloat16() if low else rows).T
     for first in range(0, len(x), block):
-        part = x[first : first + block]
+        these = slice(first, first + block)
+        part = x[these]
         scored = held[: len(part)]
-        torch.mm(part, rows.T, out=scored[:, :d_sae]).add_(bias)
-        yield first, scored, scored.view(len(part), -1, GROUP).amax(-1)
+        if low:
+            torch.add(part.bfloat16() @ factor, bias, out=scored[:, :d_sae])
+        else:
+            torch.mm(part, factor, out=scored[:, :d_sae]).add_(bias)
+        yield these, scored, scored.view(len(part), -1, GROUP).amax(-1)
 
 
 def _first(values: np.ndarray, places: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -254,22 +261,11 @@ def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tu
     u = U if low else 0.0
     error = x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * u + u * u + width * 2.0**-23)
     bias = b_enc.abs().amax()
-    product = rows.bfloat16() if low else rows
-    block = max(1, BLOCK // d_sae)
-    held = torch.empty(min(block, len(x)), -(-d_sae // GROUP) * GROUP)
-    held[:, d_sae:] = -torch.inf
     values = torch.empty(len(x), k)
     latents = torch.empty(len(x), k, dtype=torch.int32)
-    for part in torch.arange(len(x)).split(block):
-        these = slice(int(part[0]), int(part[-1]) + 1)
-        view = held[: len(part)]
-        scored = view[:, :d_sae]
-        if low:
-            torch.add(x[these].bfloat16() @ product.T, b_enc, out=scored)
-        else:
-            torch.mm(x[these], product.T, out=scored).add_(b_enc)  # not addmm: a large bias would round every sum
+    for these, scored, maxima in screen(x, rows, b_enc, low=low):
         slack = (2 * error[these], 2 * u, bias) if exact else None
-        pattern = _candidates(view, d_sae, k, slack)
+        pattern = _candidates(scored, maxima, d_sae, k, slack)
         if pattern is None:  # not finite
             values[these], found = torch.addmm(b_enc, x[these], rows.T).topk(k, dim=1, sorted=False)
             latents[these] = found.int()
@@ -318,16 +314,17 @@ def _full_sums() -> Iterator[None]:
         flags.allow_bf16_reduced_precision_reduction = allowed
 
 
-def _candidates(scored: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None) -> Pattern | None:
+def _candidates(
+    scored: Tensor, maxima: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None
+) -> Pattern | None:
     """Those of the approximate scores [frames, d_sae padded to whole groups] that may be among the k largest.
 
+    maxima: of their groups, [frames, groups].
     slack: twice the error of the products [frames], twice the relative error of their rounding, the largest bias.
     None if that cannot be told, as something is not finite.
     """
-    frames, padded = scored.shape
-    count = padded // GROUP
-    maxima = scored.view(frames, count, GROUP).amax(-1)
-    least = torch.from_numpy(np.partition(maxima.numpy(), count - k, axis=1)[:, count - k].copy())
+    frames, groups = maxima.shape
+    least = torch.from_numpy(np.partition(maxima.numpy(), groups - k, axis=1)[:, groups - k].copy())
     if slack is not None:
         error, rounding, bias = slack
         least -= error + 1.02 * rounding * (least.abs() + bias + error)

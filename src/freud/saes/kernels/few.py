@@ -92,12 +92,12 @@ def _pattern(x: Tensor, W_enc: Tensor, b_enc: Tensor, least: Tensor) -> tuple[Pa
     if (torch.mm(some_frames(x), rows.T).add_(bias) >= 0).float().mean() > FEW:
         return None
     zero, values, frames, latents = torch.zeros(len(x)), [], [], []
-    for first, scored, maxima in screen(x, rows, bias):
+    for these, scored, maxima in screen(x, rows, bias):
         if maxima.isnan().any():
             return None
         frame, latent = reaching(scored, maxima, zero[: len(scored)])
         values.append(scored.numpy()[frame, latent])
-        frames.append(frame + first)
+        frames.append(frame + these.start)
         latents.append(latent)
     latent = torch.from_numpy(np.concatenate(latents))
     pattern = Pattern.ragged(torch.from_numpy(np.concatenate(frames)), latent, len(x), len(rows))
