@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from itertools import repeat
 
 import numpy as np
 import torch
@@ -84,7 +83,7 @@ def topk_apart(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, apart: Tensor) -
     exact = _exact(x)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         rows = by_latent(W_enc.detach())
-        scored = F.linear(x, rows[apart], b_enc[apart])
+        scored = torch.mm(x, rows[apart].T).add_(b_enc[apart])  # addmm copies the bias to all frames first
         is_other = torch.ones(len(rows), dtype=torch.bool, device=x.device)
         is_other[apart] = False
         others = is_other.nonzero()[:, 0]
@@ -235,23 +234,27 @@ def largest(scored: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return scored.gather(1, places), places
     if scored.device.type != "cpu" or scored.dtype != torch.float32:
         return scored.topk(k, dim=1, sorted=False)
+    values, places = scored.new_empty(len(scored), k), torch.empty(len(scored), k, dtype=torch.int64)
+    parts = (each.split(max(1, BLOCK // 16 // scored.shape[1])) for each in (scored, values, places))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        parts = scored.split(max(1, BLOCK // 16 // scored.shape[1]))
-        places = torch.cat(list(pool.map(_partitioned, parts, repeat(k))))
-    return scored.gather(1, places), places
+        list(pool.map(_partition_into, *parts))
+    return values, places
 
 
-def _partitioned(scored: Tensor, k: int) -> Tensor:
-    """Places [rows, k] of the k largest of each row of `scored` [rows, n]."""
-    rows, n = scored.shape
+def _partition_into(scored: Tensor, values: Tensor, places: Tensor) -> None:
+    """The largest of each row of `scored` [rows, n] into `values` and `places`, each [rows, k]."""
+    (rows, n), k = scored.shape, places.shape[1]
     array = scored.numpy()
     least = np.partition(array, n - k, axis=1)[:, n - k]
-    places = np.flatnonzero(array >= least[:, None])
-    if len(places) == rows * k:
-        place = places.reshape(rows, k) - np.arange(0, rows * n, n)[:, None]
+    found = np.flatnonzero(array >= least[:, None])
+    if len(found) == rows * k:
+        place = np.subtract(found.reshape(rows, k), np.arange(0, rows * n, n)[:, None], out=places.numpy())
         if ((place[:, 0] >= 0) & (place[:, -1] < n)).all():
-            return torch.from_numpy(place)
-    return scored.topk(k, dim=1, sorted=False).indices  # there are ties, or what is not a number
+            np.take(array, found.reshape(rows, k), out=values.numpy(), mode="clip")
+            return
+    best = scored.topk(k, dim=1, sorted=False)  # there are ties, or what is not a number
+    values.copy_(best.values)
+    places.copy_(best.indices)
 
 
 def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:

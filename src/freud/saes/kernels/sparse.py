@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MANY = 1 / 10  # of a frame's latents: from there on a CPU makes all products faster than those at the pattern alone
+BLOCK = 1 << 21  # products made at a time there
 SLICE = 96  # columns of a dense factor that are summed at a time: what is gathered from then stays in a core's cache
 
 with warnings.catch_warnings():  # torch says once a process that compressed sparse rows are in beta
@@ -36,19 +38,21 @@ class Pattern:
         latents: [active] int32, frame by frame; no latent twice on a frame.
         offsets: [frames + 1] int32; frame i has `latents[offsets[i] : offsets[i + 1]]`.
         d_sae: number of latents there are.
+        per_frame: how many are active on each frame, if that is the same for all.
     """
 
-    def __init__(self, latents: Tensor, offsets: Tensor, d_sae: int) -> None:
+    def __init__(self, latents: Tensor, offsets: Tensor, d_sae: int, per_frame: int | None = None) -> None:
         self.latents = latents
         self.offsets = offsets
         self.d_sae = d_sae
+        self.per_frame = per_frame
 
     @classmethod
     def regular(cls, latents: Tensor, d_sae: int) -> Pattern:
         """The same number of latents on each frame: latents [frames, k]."""
         frames, k = latents.shape
         offsets = torch.arange(0, frames * k + 1, k, dtype=torch.int32, device=latents.device)
-        return cls(latents.reshape(-1).int(), offsets, d_sae)
+        return cls(latents.reshape(-1).int(), offsets, d_sae, k)
 
     @classmethod
     def ragged(cls, frame: Tensor, latent: Tensor, frames: int, d_sae: int) -> Pattern:
@@ -111,6 +115,8 @@ class Pattern:
 
             out = left.new_empty(len(self.latents))
             return triton_sparse.products(left, right, self.latents, self.offsets[:-1], self.offsets[1:], out)
+        if self.per_frame and self.per_frame >= MANY * self.d_sae and left.device.type == "cpu":
+            return _gathered_products(left, right, self.latents.view(-1, self.per_frame)).view(-1)
         size = (len(self), self.d_sae)
         empty = torch.zeros(len(self.latents), dtype=left.dtype, device=left.device)
         where = torch.sparse_csr_tensor(self.offsets, self.latents, empty, size, check_invariants=False)
@@ -128,6 +134,18 @@ class Pattern:
             return self.sums((values > 0).float()) > 0
         largest = values.new_zeros(self.d_sae).scatter_reduce_(0, self.latents.long(), values, "amax")
         return largest > 0
+
+
+def _gathered_products(left: Tensor, right: Tensor, latents: Tensor) -> Tensor:
+    """left[i] . right[latents[i, j]], [frames, k], by way of all products."""
+    block = max(1, BLOCK // len(right))
+    found, held = left.new_empty(latents.shape), left.new_empty(min(block, len(left)), len(right))
+    for first in range(0, len(left), block):
+        these = slice(first, first + block)
+        places = latents[these].long()
+        every = torch.mm(left[these], right.T, out=held[: len(places)])
+        torch.gather(every, 1, places, out=found[these])
+    return found
 
 
 def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
