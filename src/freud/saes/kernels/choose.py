@@ -199,12 +199,9 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
     if x.device.type == "cpu":
         screened = x.dtype == torch.float32 and d_sae >= 2 * GROUP * k  # or there are too few groups to drop any
         return _screened(x, rows, b_enc, k, exact) if screened else _plain(x, rows, b_enc, k, exact=True)
-    if not triton_for(x):
-        values, latents = _plain(x, rows, b_enc, k, exact)
-    elif exact and 2 * GROUP * k <= d_sae <= LONGEST:
-        values, latents = _screened_by_triton(x, rows, b_enc, k)
-    else:
-        values, latents = _plain(x, rows, b_enc, k, exact)
+    if exact and triton_for(x) and 2 * GROUP * k <= d_sae <= LONGEST:
+        return _screened_by_triton(x, rows, b_enc, k)
+    values, latents = _plain(x, rows, b_enc, k, exact)
     if not exact:
         where = Pattern.regular(latents, d_sae)
         values = where.products(x, rows).view_as(values) + b_enc[latents]
