@@ -49,6 +49,7 @@ function Examples() {
     openRequest(example.request);
   };
   const sounds = (data ?? []).filter(({ request }) => request.bundled_sae);
+  const own = (data ?? []).filter(({ request }) => !request.bundled_sae);
   return (
     <details class="panel" open={!operations.value.length}>
       <summary>Start from an example</summary>
@@ -65,21 +66,18 @@ function Examples() {
               </li>
             ))}
           </ul>
-          <p class="muted">A single latent of what is shown here, which changes less:</p>
+          {own.length > 0 && <p class="muted">A single latent of what is shown here, which changes less:</p>}
         </>
       )}
       <ul class="examples">
-        {data?.map(
-          (example) =>
-            !example.request.bundled_sae && (
-              <li key={example.title}>
-                <button type="button" onClick={() => run(example)}>
-                  <b>{example.title}</b>
-                  <small>{example.description}</small>
-                </button>
-              </li>
-            ),
-        )}
+        {own.map((example) => (
+          <li key={example.title}>
+            <button type="button" onClick={() => run(example)}>
+              <b>{example.title}</b>
+              <small>{example.description}</small>
+            </button>
+          </li>
+        ))}
       </ul>
     </details>
   );
