@@ -44,15 +44,20 @@ def frames(count: int, seed: int = 0, width: int = D_IN, device: str = "cpu") ->
     return x + offset + 0.1 * random(count, width)
 
 
-def with_dead(contender: peers.Contender, share: float, x: Tensor) -> None:
-    """A step of ours with a share of the latents dead: too weak to be among the k largest, though above zero."""
+def with_dead(contender: peers.Contender, share: float) -> None:
+    """Make a share of our latents too weak to be among the k largest, though above zero, and count them as dead."""
     training = contender.training
     assert training is not None
-    dead = slice(0, round(share * D_SAE))
+    dead = slice(0, round(share * len(training.since_fired)))
     with torch.no_grad():
         weak = training.W_enc[:, dead]
         weak *= 0.02 / weak.norm(dim=0).clamp_min(1e-9)
     training.since_fired[dead] = 1 << 40
+
+
+def step_with_dead(contender: peers.Contender, x: Tensor) -> None:
+    """A step of ours with a quarter of the latents dead."""
+    with_dead(contender, 0.25)
     contender.step(x)
 
 
@@ -123,7 +128,7 @@ def main() -> None:
     for name, contender in every.items():
         runs[name] = lambda step=contender.step: step(batches[next(turn) % 4])
     for name, contender in dead.items():
-        runs[f"{name}, AuxK"] = lambda contender=contender: with_dead(contender, 0.25, batches[next(turn) % 4])
+        runs[f"{name}, AuxK"] = lambda contender=contender: step_with_dead(contender, batches[next(turn) % 4])
     runs["8 SAEs"] = lambda: [one.step(batches[0]) for one in eight]
     for run in runs.values():
         run()

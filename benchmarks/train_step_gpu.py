@@ -32,7 +32,7 @@ from torch import Tensor
 
 from common import record
 from peers import steps as peers
-from train_step import frames
+from train_step import frames, with_dead
 
 K, FRAMES = 32, 65_536
 SHAPES = {(384, 6144): 34e6, (768, 24_576): 10e6, (1280, 20_480): 6.7e6}  # d_in, d_sae: frames/s at most, on an H200
@@ -65,17 +65,6 @@ def start(name: str, sample: Tensor, d_sae: int) -> peers.Contender:
             return peers.sparsify(sample, d_sae, K, optimizer=how, device="cuda")
         case _:
             return peers.dictionary_learning(sample, d_sae, K, 10_000, device="cuda")
-
-
-def with_dead(contender: peers.Contender, share: float) -> None:
-    """Make a share of the latents too weak to be among the k largest, though above zero, and count them as dead."""
-    training = contender.training
-    assert training is not None
-    dead = slice(0, round(share * len(training.since_fired)))
-    with torch.no_grad():
-        weak = training.W_enc[:, dead]
-        weak *= 0.02 / weak.norm(dim=0).clamp_min(1e-9)
-    training.since_fired[dead] = 1 << 40
 
 
 def seconds(run: Callable[[], object], before: Callable[[], object] = lambda: None) -> list[float]:

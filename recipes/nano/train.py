@@ -146,12 +146,12 @@ class Batches(Dataset):
 
     def __init__(self, speech: Path, plan: Plan, start: int, shards: int) -> None:
         self.folder, self.plan, self.noise = speech, plan, Noise()
-        self.known = {start // SAVE_EVERY: shards} if shards else {}
+        self.block, self.speech = start // SAVE_EVERY, Speech(speech, shards or None)
 
     def __getitem__(self, step: int) -> tuple[Batch, int]:
-        speech = Speech(self.folder, self.known.get(step // SAVE_EVERY))
-        self.known.setdefault(step // SAVE_EVERY, speech.shards)
-        return self.plan.batch(speech, self.noise, step), speech.shards
+        if step // SAVE_EVERY != self.block:
+            self.block, self.speech = step // SAVE_EVERY, Speech(self.folder)
+        return self.plan.batch(self.speech, self.noise, step), self.speech.shards
 
 
 def main() -> None:

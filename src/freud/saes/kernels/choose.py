@@ -259,7 +259,7 @@ def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tu
     d_sae, width = rows.shape
     low = not exact or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
     u = U if low else 0.0
-    error = x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * u + u * u + width * 2.0**-23)
+    error = _error_of_products(x, rows, u)
     bias = b_enc.abs().amax()
     values = torch.empty(len(x), k)
     latents = torch.empty(len(x), k, dtype=torch.int32)
@@ -280,8 +280,7 @@ def _screened_by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple
     """The same on a GPU; waits for it once, to see whether a frame had more candidates than there is room for."""
     from freud.saes.kernels import triton_select, triton_sparse
 
-    d_sae, width = rows.shape
-    error = 2 * x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * U + U * U + width * 2.0**-23)
+    d_sae, error = len(rows), 2 * _error_of_products(x, rows, U)
     bias, room = b_enc.abs().amax(), ROOM * k
     low, low_bias, block = rows.bfloat16(), b_enc.bfloat16(), max(1, GPU_BLOCK // d_sae)
     with _full_sums():
@@ -301,6 +300,11 @@ def _screened_by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple
         values[more], found = _plain(x[more], rows, b_enc, k, exact=True)
         latents[more] = found.int()
     return values, latents
+
+
+def _error_of_products(x: Tensor, rows: Tensor, u: float) -> Tensor:
+    """[frames]: the bound of the module docstring on x rows^T, before it is rounded."""
+    return x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * u + u * u + x.shape[1] * 2.0**-23)
 
 
 @contextmanager
