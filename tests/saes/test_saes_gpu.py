@@ -58,7 +58,10 @@ SHAPES = [  # frames, d_in, d_sae, k
 @pytest.mark.parametrize("low", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_topk_and_its_gradients(shape: tuple[int, int, int, int], low: bool) -> None:
-    """The scores are those of the latents named, these are the best there are, and gradients are those of autograd."""
+    """The scores are those of the latents named, these are the best there are, and gradients are those of autograd.
+
+    In bfloat16 to the accuracy of its products.
+    """
     frames, d_in, d_sae, k = shape
     x, target = randoms((frames, d_in), (frames, d_in))
     leaves = [w.requires_grad_() for w in dictionary(d_in, d_sae)]
@@ -72,7 +75,7 @@ def test_topk_and_its_gradients(shape: tuple[int, int, int, int], low: bool) -> 
     W_enc, b_enc, W_dec = exact = [w.detach().double().requires_grad_() for w in leaves]  # noqa: N806
     scored = x.double() @ W_enc + b_enc
     chosen = scored.gather(1, latents)
-    assert difference(values.view(frames, k), chosen) < 1e-5
+    assert difference(values.view(frames, k), chosen) < (4e-3 if low else 1e-5)
     least = scored.topk(k).values[:, -1:]
     assert (chosen >= least - (0.02 if low else 1e-5) * scored.abs().amax()).all()
     error, squared = kernels.error(target, values.relu(), pattern, leaves[2], target[0])
@@ -85,7 +88,7 @@ def test_topk_and_its_gradients(shape: tuple[int, int, int, int], low: bool) -> 
     for name, found, wanted in zip(
         ["W_enc", "b_enc", "W_dec"], gradients, torch.autograd.grad(expected.square().sum(), exact), strict=True
     ):
-        assert difference(found, wanted) < 1e-4, name
+        assert difference(found, wanted) < (4e-3 if low and name == "W_enc" else 1e-4), name
 
 
 def test_ties_take_exactly_k() -> None:
@@ -157,7 +160,7 @@ def test_more_scores_than_32_bits_can_count() -> None:
             values, pattern = kernels.topk(x, W_enc, b_enc, k)
         last = x[-64:].double() @ W_enc.double() + b_enc
         chosen = last.gather(1, pattern.latents.view(frames, k)[-64:].long())
-        assert difference(values.view(frames, k)[-64:], chosen) < 1e-5
+        assert difference(values.view(frames, k)[-64:], chosen) < (4e-3 if low else 1e-5)
         assert (chosen >= last.topk(k).values[:, -1:] - (0.02 if low else 1e-5) * last.abs().amax()).all()
 
 

@@ -198,22 +198,21 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
     d_sae = len(rows)
     if x.device.type == "cpu":
         screened = x.dtype == torch.float32 and d_sae >= 2 * GROUP * k  # or there are too few groups to drop any
-        return _screened(x, rows, b_enc, k, exact) if screened else _plain(x, rows, b_enc, k, exact=True)
-    if exact and triton_for(x) and 2 * GROUP * k <= d_sae <= LONGEST:
-        return _screened_by_triton(x, rows, b_enc, k)
-    values, latents = _plain(x, rows, b_enc, k, exact)
+        return _screened(x, rows, b_enc, k, exact) if screened else _plain(x, rows, b_enc, k)
     if not exact:
-        where = Pattern.regular(latents, d_sae)
-        values = where.products(x, rows).view_as(values) + b_enc[latents]
-    return values, latents
+        low = x.bfloat16(), rows.bfloat16()
+        latents = _plain(*low, b_enc, k)[1]
+        products = Pattern.regular(latents, d_sae).products(*(low if triton_for(x) else (x, rows)))
+        return products.view_as(latents) + b_enc[latents], latents
+    if x.dtype == torch.float32 and triton_for(x) and 2 * GROUP * k <= d_sae <= LONGEST:
+        return _screened_by_triton(x, rows, b_enc, k)
+    return _plain(x, rows, b_enc, k)
 
 
-def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
-    """All scores of a frame at once, in bfloat16 unless `exact`, and the largest of them."""
-    dtype = x.dtype if exact else torch.bfloat16
-    rows, b_enc = rows.to(dtype), b_enc.to(dtype)
-    blocks = x.to(dtype).split(max(1, (GPU_BLOCK if x.is_cuda else BLOCK) // len(rows)))
-    found = [largest(F.linear(block, rows, b_enc), k) for block in blocks]
+def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """All scores of a frame at once, in the precision of x and rows, and the largest of them."""
+    blocks = x.split(max(1, (GPU_BLOCK if x.is_cuda else BLOCK) // len(rows)))
+    found = [largest(F.linear(block, rows, b_enc.to(x.dtype)), k) for block in blocks]
     return torch.cat([values for values, _ in found]), torch.cat([latents for _, latents in found])
 
 
@@ -297,7 +296,7 @@ def _screened_by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple
     values, latents = scored.gather(1, best), places.gather(1, best)
     more = (~fits).nonzero()[:, 0]
     if len(more):
-        values[more], found = _plain(x[more], rows, b_enc, k, exact=True)
+        values[more], found = _plain(x[more], rows, b_enc, k)
         latents[more] = found.int()
     return values, latents
 

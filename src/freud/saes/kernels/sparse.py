@@ -7,7 +7,8 @@ Active latents are rows of a compressed sparse matrix S [frames, d_sae]: a `Patt
     scores:  S = (x W_enc + b_enc at the pattern),   dW_enc^T = dS^T x,   db_enc = column sums of dS,   dx = dS W_enc^T
 
 Products with S^T take the entries sorted by latent, once for both gradients; on a CPU that is five times as fast as
-adding rows up where they belong.
+adding rows up where they belong. Under autocast on a GPU the dense factors of `error`, `decode` and `scores` are
+rounded to bfloat16, as those of any product are; sums are float32.
 """
 
 from __future__ import annotations
@@ -84,6 +85,13 @@ class Pattern:
         every = torch.arange(self.d_sae + 1, dtype=torch.int32, device=latents.device)
         return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)
 
+    @cached_property
+    def _pieces(self) -> Any:
+        """`_by_latent` for `triton_sparse.sum_long_rows`."""
+        from freud.saes.kernels import triton_sparse
+
+        return triton_sparse.pieces(self._by_latent[2], len(self.latents))
+
     def among(self, values: Tensor, first: int, end: int) -> tuple[Tensor, Pattern]:
         """The values [active] and the pattern of the latents from `first` to before `end`, numbered from zero."""
         inside = ((self.latents >= first) & (self.latents < end)).nonzero()[:, 0]
@@ -105,7 +113,7 @@ class Pattern:
         if triton_for(dense):
             from freud.saes.kernels import triton_sparse
 
-            return triton_sparse.sum_long_rows(values, frames, starts, dense)
+            return triton_sparse.sum_long_rows(values, frames, self._pieces, dense)
         return _sum_rows(values, frames, starts, dense)
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
@@ -113,7 +121,7 @@ class Pattern:
         if triton_for(left):
             from freud.saes.kernels import triton_sparse
 
-            out = left.new_empty(len(self.latents))
+            out = torch.empty(len(self.latents), device=left.device)
             return triton_sparse.products(left, right, self.latents, self.offsets[:-1], self.offsets[1:], out)
         if self.per_frame and self.per_frame >= MANY * self.d_sae and left.device.type == "cpu":
             return _gathered_products(left, right, self.latents.view(-1, self.per_frame)).view(-1)
@@ -130,8 +138,10 @@ class Pattern:
 
     def fired(self, values: Tensor) -> Tensor:
         """[d_sae] bool: latents with a value above zero anywhere. values: [active]."""
-        if triton_for(values):
-            return self.sums((values > 0).float()) > 0
+        if values.is_cuda:  # where many writing to one place wait for each other
+            order, _, starts = self._by_latent
+            before = F.pad((values[order] > 0).cumsum(0, dtype=torch.int32), (1, 0))
+            return before[starts].diff() > 0
         largest = values.new_zeros(self.d_sae).scatter_reduce_(0, self.latents.long(), values, "amax")
         return largest > 0
 
@@ -162,7 +172,13 @@ def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> 
 
 def triton_for(tensor: Tensor) -> bool:
     """Whether to use the Triton kernels: on a GPU that has them."""
-    return tensor.is_cuda and tensor.dtype == torch.float32 and has_triton()
+    return tensor.is_cuda and tensor.dtype in {torch.float32, torch.bfloat16} and has_triton()
+
+
+def factor(dense: Tensor) -> Tensor:
+    """`dense` as a factor of the kernels: in bfloat16 under autocast, where they take it."""
+    low = triton_for(dense) and torch.is_autocast_enabled(dense.device.type)
+    return dense.bfloat16() if low else dense
 
 
 @cache
@@ -192,6 +208,7 @@ def scores(x: Tensor, W_enc: Tensor, b_enc: Tensor, pattern: Pattern, known: Ten
 class _Decode(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, W_dec: Tensor, pattern: Pattern) -> Tensor:  # noqa: N803
+        W_dec = factor(W_dec)  # noqa: N806
         ctx.save_for_backward(values, W_dec)
         ctx.pattern = pattern
         return pattern.times(values, W_dec)
@@ -199,7 +216,7 @@ class _Decode(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         values, W_dec = ctx.saved_tensors  # noqa: N806
-        grad = grads[0].contiguous()
+        grad = grads[0].contiguous().to(W_dec.dtype)
         return (
             ctx.pattern.products(grad, W_dec) if ctx.needs_input_grad[0] else None,
             ctx.pattern.transposed_times(values, grad) if ctx.needs_input_grad[1] else None,
@@ -217,26 +234,31 @@ class _Error(torch.autograd.Function):
         x: Tensor,
         pattern: Pattern,
     ) -> tuple[Tensor, Tensor]:
+        W_dec, products = factor(W_dec), None  # noqa: N806
         if triton_for(x):
             from freud.saes.kernels import triton_sparse
 
-            e, squared = triton_sparse.error(x, values, pattern.latents, pattern.offsets, W_dec, b_dec)
+            e, squared, products = triton_sparse.error(
+                x, values, pattern.latents, pattern.offsets, W_dec, b_dec, pattern.per_frame
+            )
         else:
             e = (x - b_dec).sub_(pattern.times(values, W_dec))
             squared = torch.linalg.vector_norm(e).square()
-        ctx.save_for_backward(values, W_dec, e)
+        ctx.save_for_backward(values, W_dec, e, products)
         ctx.mark_non_differentiable(e)
         ctx.pattern = pattern
         return e, squared
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        values, W_dec, e = ctx.saved_tensors  # noqa: N806
-        grad = -2 * grads[1] * e
+        values, W_dec, e, products = ctx.saved_tensors  # noqa: N806
+        scale, low = -2 * grads[1], e.to(W_dec.dtype)
+        if products is None and ctx.needs_input_grad[0]:
+            products = ctx.pattern.products(low, W_dec)
         return (
-            ctx.pattern.products(grad, W_dec) if ctx.needs_input_grad[0] else None,
-            ctx.pattern.transposed_times(values, grad) if ctx.needs_input_grad[1] else None,
-            grad.sum(0) if ctx.needs_input_grad[2] else None,
+            scale * products if ctx.needs_input_grad[0] else None,
+            ctx.pattern.transposed_times(scale * values, low) if ctx.needs_input_grad[1] else None,
+            scale * e.sum(0) if ctx.needs_input_grad[2] else None,
             None,
             None,
         )
@@ -252,18 +274,19 @@ class _Scores(torch.autograd.Function):
         pattern: Pattern,
         known: Tensor | None,
     ) -> Tensor:
-        ctx.save_for_backward(x, W_enc)
+        rows, x = factor(by_latent(W_enc)), factor(x)
+        ctx.save_for_backward(x, rows)
         ctx.pattern = pattern
         if known is not None:
             return known.detach()
-        return pattern.products(x, by_latent(W_enc)) + b_enc[pattern.latents]
+        return pattern.products(x, rows) + b_enc[pattern.latents]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        x, W_enc = ctx.saved_tensors  # noqa: N806
+        x, rows = ctx.saved_tensors
         grad = grads[0].contiguous()
         return (
-            ctx.pattern.times(grad, by_latent(W_enc)) if ctx.needs_input_grad[0] else None,
+            ctx.pattern.times(grad, rows) if ctx.needs_input_grad[0] else None,
             ctx.pattern.transposed_times(grad, x).T if ctx.needs_input_grad[1] else None,
             ctx.pattern.sums(grad) if ctx.needs_input_grad[2] else None,
             None,
