@@ -5,6 +5,7 @@ So outside the interpreter this file has one test, which runs the others in a pr
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -52,10 +53,24 @@ else:
         scored[2, n - 1] = torch.inf
         assert triton_select.largest(scored, 4).tolist() == [[0, 1, 2, 3], [20, 21, 22, 23], [0, 1, 2, n - 1]]
 
-    def test_what_is_not_a_number_is_chosen() -> None:
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_what_is_not_a_number_is_chosen(sign: int) -> None:
         scored = random(2, 2000)
-        scored[0, 1500] = torch.nan
+        scored[0, 1500] = math.copysign(math.nan, sign)
         assert 1500 in triton_select.largest(scored, 4)[0]
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("k", [1, 30, 60, 100])
+    def test_what_is_among_the_k_largest_and_above_zero_is_kept(k: int, dtype: torch.dtype) -> None:
+        scored = random(4, 100).to(dtype)
+        scored[0, 3:] = -torch.inf
+        scored[1] = 2.0
+        found = triton_select.kept(scored, k)
+        best = scored.topk(k, dim=1)
+        expected = torch.zeros_like(scored).scatter(1, best.indices, best.values.relu())
+        assert torch.equal(found.sort(1).values, expected.sort(1).values)
+        assert torch.equal(found[found > 0], scored[found > 0])
+        assert (found[1, :k] == 2).all()
 
     def test_candidates_hold_the_largest_and_say_how_many_they_are() -> None:
         exact, error = random(5, 3000), torch.tensor([0.0, 0.1, 0.5, 9.0, torch.nan])

@@ -113,7 +113,7 @@ class AuxKTraining(Training):
         if self.aux_coefficient:
             # Counted here, the number arrives while gradients are made; the next step need not stop the device for it.
             self._next = _Count(self.since_fired, frames, self.dead_after) if isinstance(frames, int) else None
-            auxiliary = self.auxiliary(centered, b_enc, error.detach(), silent, scored)
+            auxiliary = self.auxiliary(centered, b_enc, error.detach(), loss.reconstruction, silent, scored)
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
@@ -133,7 +133,13 @@ class AuxKTraining(Training):
         """Choose among pre = centered W_enc + b_enc; `silent` are the latents that are dead if they are not chosen."""
 
     def auxiliary(
-        self, centered: Tensor, b_enc: Tensor, error: Tensor, silent: Tensor, scored: Tensor | None
+        self,
+        centered: Tensor,
+        b_enc: Tensor,
+        error: Tensor,
+        reconstruction: Tensor,
+        silent: Tensor,
+        scored: Tensor | None,
     ) -> Tensor:
         """The auxiliary loss.
 
@@ -141,28 +147,26 @@ class AuxKTraining(Training):
             centered: x - b_dec, [frames, d_in].
             b_enc: [d_sae].
             error: x - x_hat, detached, [frames, d_in].
+            reconstruction: the sum of its squares.
             silent: [silent] int64, the dead latents and those that this batch has revived.
             scored: their scores [frames, silent], if they are known.
         """
         is_dead = self.since_fired[silent] > 0
-        dead = silent
-        if not error.is_cuda:  # where leaving out those that are not would stop the device to count them
-            dead = silent[is_dead]
-            if scored is not None and len(dead) < len(silent):
-                scored = scored[:, is_dead]
+        bias, dead = b_enc[silent], silent
+        if error.is_cuda:  # where leaving out those that are not dead would stop the device to count them
+            bias = bias.masked_fill(~is_dead, -torch.inf)
+        elif not is_dead.all():
+            dead, bias = silent[is_dead], bias[is_dead]
+            scored = None if scored is None else scored[:, is_dead]
         if not len(dead):
             return error.new_zeros(())
-        W_enc, W_dec = self.W_enc.T.index_select(0, dead).T, self.W_dec.index_select(0, dead)  # noqa: N806
-        b_enc, count = b_enc[dead], min(self.aux_k, len(dead))
+        rows, W_dec = self.W_enc.T.index_select(0, dead), self.W_dec.index_select(0, dead)  # noqa: N806
+        count = min(self.aux_k, len(dead))
         if len(dead) >= SPARSE * count and not error.is_cuda:
-            values, pattern = kernels.topk(centered, W_enc, b_enc, count, scored)
+            values, pattern = kernels.topk(centered, rows.T, bias, count, scored)
             _, squared = kernels.error(error, values.relu(), pattern, W_dec, torch.zeros_like(self.b_dec))
         else:
-            pre = centered @ W_enc + b_enc
-            if error.is_cuda:
-                pre = pre.masked_fill(~is_dead, torch.finfo(pre.dtype).min)
-            kept = torch.zeros_like(pre.detach()).scatter_(1, kernels.largest(pre.detach(), count)[1], 1)
-            predicted = ((pre.relu() * kept) @ W_dec).float()
-            squared = F.mse_loss(predicted, error, reduction="sum")
-        scale = parallel.total(error.square().sum()).clamp_min(torch.finfo(error.dtype).tiny)
+            predicted = kernels.kept(F.linear(centered, rows, bias), count) @ W_dec
+            squared = F.mse_loss(predicted.float(), error, reduction="sum")
+        scale = parallel.total(reconstruction).clamp_min(torch.finfo(error.dtype).tiny)
         return squared / scale * is_dead.any()

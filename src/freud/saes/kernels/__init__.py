@@ -5,7 +5,7 @@ backward. `plain.py` says the same in dense autograd and is what every path is t
 `error` are differentiable and may be mixed with any other operation.
 """
 
-from freud.saes.kernels.choose import largest, largest_of_all, topk, topk_apart
+from freud.saes.kernels.choose import kept, largest_of_all, topk, topk_apart
 from freud.saes.kernels.few import Dense, Few, above
 from freud.saes.kernels.sparse import Pattern, decode, error, scores
 
@@ -16,7 +16,7 @@ __all__ = [
     "above",
     "decode",
     "error",
-    "largest",
+    "kept",
     "largest_of_all",
     "scores",
     "topk",

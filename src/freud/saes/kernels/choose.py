@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,6 +96,29 @@ def topk_apart(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, apart: Tensor) -
         latents[risen] = torch.cat([latents[risen], apart.expand(len(risen), -1)], 1).gather(1, place)
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern, scored
+
+
+def kept(scored: Tensor, k: int) -> Tensor:
+    """`scored` [rows, n] where it is among the k largest of its row and above zero, and zero elsewhere."""
+    return _Kept.apply(scored, k)  # pyright: ignore[reportReturnType]
+
+
+class _Kept(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scored: Tensor, k: int) -> Tensor:
+        if triton_for(scored) and scored.shape[1] <= LONGEST:
+            from freud.saes.kernels import triton_select
+
+            found = triton_select.kept(scored.contiguous(), k)
+        else:
+            values, places = largest(scored.detach(), k)
+            found = torch.zeros_like(scored).scatter_(1, places.long(), values.relu())
+        ctx.save_for_backward(found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return torch.ops.aten.threshold_backward(grads[0], ctx.saved_tensors[0], 0), None
 
 
 @torch.no_grad()

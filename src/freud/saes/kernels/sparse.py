@@ -81,9 +81,11 @@ class Pattern:
             rows = csr_array((places, self.latents.numpy(), self.offsets.numpy()), shape=(len(self), self.d_sae))
             columns = rows.tocsc()
             return torch.from_numpy(columns.data), torch.from_numpy(columns.indices), torch.from_numpy(columns.indptr)
-        latents, order = torch.sort(self.latents, stable=True)
-        every = torch.arange(self.d_sae + 1, dtype=torch.int32, device=latents.device)
-        return order, self.frames[order], torch.searchsorted(latents, every, out_int32=True)
+        narrow = torch.int16 if self.d_sae < 1 << 15 else torch.int32  # which halves the time of sorting
+        latents, order = torch.sort(self.latents.to(narrow), stable=True)
+        every = torch.arange(self.d_sae + 1, device=latents.device).to(narrow)
+        frames = (order // self.per_frame).int() if self.per_frame else self.frames[order]
+        return order, frames, torch.searchsorted(latents, every, out_int32=True)
 
     @cached_property
     def _pieces(self) -> Any:

@@ -3,7 +3,7 @@
 1. `_groups`: the maxima of groups of neighbors, and the groups whose maximum is among the k largest of them. Nothing
    else can hold one of the k largest scores.
 2. `_among`: the k largest of the scores in these groups, or what could be among them within an error.
-3. `_largest`: the k largest of whole rows, where groups would not help or had too many ties.
+3. `_whole`, `_crowded`: the k largest of whole rows, where groups would not help or had too many ties.
 
 The k-th largest is found bit by bit, from the highest: 16 counts of what is in registers for bfloat16, 32 for float32.
 So counting, which is what takes the time, goes over a few hundred numbers instead of all. Nothing is sorted and
@@ -19,11 +19,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+SIZE = 8  # scores of a group
+CROWD = 32  # rows that a program looks through for those with too many groups
+
 
 @triton.jit
 def _keys(score, inside, BITS: tl.constexpr):  # noqa: N803
-    """Integers of so many bits in the order of the float32 scores; the lowest where not `inside`."""
-    bits = score.to(tl.int32, bitcast=True)
+    """Integers of so many bits in the order of the float32 scores, NaN first; the lowest where not `inside`."""
+    bits = tl.where(score != score, 0x7FFFFFFF, score.to(tl.int32, bitcast=True))  # noqa: PLR0124
     ordered = tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits) >> (32 - BITS)
     return tl.where(inside, ordered, -(1 << (BITS - 1)))
 
@@ -69,19 +72,36 @@ def _store_largest(key, place, inside, places, row, K: tl.constexpr, BITS: tl.co
 
 
 @triton.jit
-def _largest(
-    scored, counts, places, n, room, K: tl.constexpr, BITS: tl.constexpr, W: tl.constexpr  # noqa: N803
+def _largest(scored, places, row, n, K: tl.constexpr, BITS: tl.constexpr, W: tl.constexpr):  # noqa: N803
+    place = tl.arange(0, W)
+    inside = place < n
+    score = tl.load(scored + row * n + place, mask=inside, other=0.0).to(tl.float32)
+    _store_largest(_keys(score, inside, BITS), place, inside, places, row, K, BITS)
+
+
+@triton.jit
+def _whole(scored, places, n, K: tl.constexpr, BITS: tl.constexpr, W: tl.constexpr):  # noqa: N803
+    """places[i] = where the K largest of row i are, in order."""
+    _largest(scored, places, tl.program_id(0).to(tl.int64), n, K, BITS, W)
+
+
+@triton.jit
+def _crowded(
+    scored, counts, places, rows, n, room, R: tl.constexpr, K: tl.constexpr, BITS: tl.constexpr, W: tl.constexpr  # noqa: N803
 ):  # fmt: skip
-    """places[i] = where the K largest of row i are, ascending; of rows only that have more than `room` groups."""
-    row = tl.program_id(0).to(tl.int64)
-    wanted = True
-    if counts is not None:
-        wanted = tl.load(counts + row) > room
-    if wanted:
-        place = tl.arange(0, W)
-        inside = place < n
-        score = tl.load(scored + row * n + place, mask=inside, other=0.0).to(tl.float32)
-        _store_largest(_keys(score, inside, BITS), place, inside, places, row, K, BITS)
+    """`_whole` for those of R rows that had more than `room` groups; there are hardly ever any."""
+    first = tl.program_id(0).to(tl.int64) * R
+    row = first + tl.arange(0, R)
+    if tl.max(tl.load(counts + row, mask=row < rows, other=0), 0) > room:
+        for i in range(R):
+            if first + i < rows:
+                if tl.load(counts + first + i) > room:
+                    _largest(scored, places, first + i, n, K, BITS, W)
+
+
+@triton.jit
+def _greater(a, b):
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
@@ -91,25 +111,26 @@ def _groups(
 ):  # fmt: skip
     """The first ROOM groups of S scores in row i that may hold one of the K largest, and how many there are.
 
-    More than ROOM if that cannot be told, as something is not finite.
+    More than ROOM if, with an error, that cannot be told, as something is not finite.
     """
     row = tl.program_id(0).to(tl.int64)
     group = tl.arange(0, G)
     place = group[:, None] * S + tl.arange(0, S)[None, :]
-    score = tl.load(scored + row * n + place, mask=place < n, other=-3.0e38).to(tl.float32)
-    best = tl.max(score, 1)
-    finite = tl.sum(tl.sum(score * 0.0, 1), 0) == 0.0
+    score = tl.load(scored + row * n + place, mask=place < n, other=-float("inf")).to(tl.float32)
+    best = tl.reduce(score, 1, _greater)
     there = group * S < n
     key = _keys(best, there, BITS)
     kth = _kth(key, K, BITS)
     keep = there & (key >= kth)
+    count = tl.sum(keep.to(tl.int32), 0)
     if error is not None:
         least = _reach(_score(kth, BITS), error, bias, row, rounding)
         keep = there & (best >= least)
-        finite = finite & (tl.abs(least) < float("inf"))
+        is_number = (tl.sum((best != best).to(tl.int32), 0) == 0) & (tl.abs(least) < float("inf"))  # noqa: PLR0124
+        count = tl.where(is_number, tl.sum(keep.to(tl.int32), 0), ROOM + 1)
     at = tl.cumsum(keep.to(tl.int32), 0) - 1
     tl.store(groups + row * ROOM + at, group, mask=keep & (at < ROOM))
-    tl.store(counts + row, tl.where(finite, tl.sum(keep.to(tl.int32), 0), ROOM + 1))
+    tl.store(counts + row, count)
 
 
 @triton.jit
@@ -142,34 +163,39 @@ def _among(
         tl.store(found + row, OUT + 1)
 
 
+@triton.jit
+def _kept(scored, out, n, K: tl.constexpr, BITS: tl.constexpr, W: tl.constexpr):  # noqa: N803
+    """out[i] = row i where it is among its K largest and above zero, and zero elsewhere; of equal ones the first."""
+    row = tl.program_id(0).to(tl.int64)
+    place = tl.arange(0, W)
+    inside = place < n
+    score = tl.load(scored + row * n + place, mask=inside, other=0.0).to(tl.float32)
+    key = _keys(score, inside, BITS)
+    least = _kth(key, K, BITS)
+    equal = (inside & (key == least)).to(tl.int32)
+    wanted = K - tl.sum((key > least).to(tl.int32), 0)
+    keep = (key > least) | ((equal == 1) & (tl.cumsum(equal, 0) <= wanted))
+    tl.store(out + row * n + place, tl.where(keep & (key > 0), score, 0.0), mask=inside)
+
+
 def _bits(scored: Tensor) -> int:
     return 16 if scored.dtype == torch.bfloat16 else 32
 
 
-def _whole(scored: Tensor, places: Tensor, counts: Tensor | None = None, room: int = 0) -> None:
-    rows, n = scored.shape
-    width = triton.next_power_of_2(n)
-    warps = min(16, max(1, width // 1024))
-    _largest[(rows,)](
-        scored, counts, places, n, room, K=places.shape[1], BITS=_bits(scored), W=width, num_warps=warps
-    )  # fmt: skip
-
-
 def _grouped(
     scored: Tensor, k: int, room: int, slack: tuple[Tensor, Tensor, float] | None
-) -> tuple[Tensor, Tensor, int]:
-    """The groups [rows, room] that may hold one of the k largest, their numbers [rows], and the size of a group."""
+) -> tuple[Tensor, Tensor]:
+    """The groups [rows, room] that may hold one of the k largest, and their numbers [rows]."""
     rows, n = scored.shape
     width = triton.next_power_of_2(n)
-    size = 8 if width <= 8192 else 16
     groups = torch.empty(rows, room, dtype=torch.int32, device=scored.device)
     counts = torch.empty(rows, dtype=torch.int32, device=scored.device)
     error, bias, rounding = slack or (None, None, 0.0)
     _groups[(rows,)](
         scored, error, bias, groups, counts, n, rounding,
-        K=k, ROOM=room, BITS=_bits(scored), G=max(1, width // size), S=size, num_warps=min(16, max(1, width // 2048)),
+        K=k, ROOM=room, BITS=_bits(scored), G=max(1, width // SIZE), S=SIZE, num_warps=max(1, min(4, width // 4096)),
     )  # fmt: skip
-    return groups, counts, size
+    return groups, counts
 
 
 def largest(scored: Tensor, k: int) -> Tensor:
@@ -179,17 +205,29 @@ def largest(scored: Tensor, k: int) -> Tensor:
     """
     rows, n = scored.shape
     places = torch.empty(rows, k, dtype=torch.int32, device=scored.device)
-    room = 2 * triton.next_power_of_2(k)
+    room, width = 2 * triton.next_power_of_2(k), triton.next_power_of_2(n)
+    sizes = {"K": k, "BITS": _bits(scored), "W": width, "num_warps": min(16, max(1, width // 1024))}
     if n < 32 * room:  # groups would leave most of it
-        _whole(scored, places)
+        _whole[(rows,)](scored, places, n, **sizes)
         return places
-    groups, counts, size = _grouped(scored, k, room, None)
+    groups, counts = _grouped(scored, k, room, None)
     _among[(rows,)](
         scored, None, None, groups, counts, places, None, n, 0.0,
-        K=k, ROOM=room, OUT=k, BITS=_bits(scored), S=size, num_warps=max(1, min(8, room * size // 512)),
+        K=k, ROOM=room, OUT=k, BITS=_bits(scored), S=SIZE, num_warps=max(1, min(8, room * SIZE // 512)),
     )  # fmt: skip
-    _whole(scored, places, counts, room)
+    _crowded[(triton.cdiv(rows, CROWD),)](scored, counts, places, rows, n, room, R=CROWD, **sizes)
     return places
+
+
+def kept(scored: Tensor, k: int) -> Tensor:
+    """`scored` [rows, n] where it is among the k largest of its row and above zero, and zero elsewhere.
+
+    scored: float32 or bfloat16, contiguous; k <= n <= `choose.LONGEST`.
+    """
+    rows, n = scored.shape
+    out, width = torch.empty_like(scored), triton.next_power_of_2(n)
+    _kept[(rows,)](scored, out, n, K=k, BITS=_bits(scored), W=width, num_warps=min(16, max(1, width // 2048)))
+    return out
 
 
 def candidates(
@@ -213,9 +251,9 @@ def candidates(
     places = torch.empty(rows, room, dtype=torch.int32, device=scored.device)
     found = torch.empty(rows, dtype=torch.int32, device=scored.device)
     most = triton.next_power_of_2(room)
-    groups, counts, size = _grouped(scored, k, most, (error, bias, rounding))
+    groups, counts = _grouped(scored, k, most, (error, bias, rounding))
     _among[(rows,)](
         scored, error, bias, groups, counts, places, found, n, rounding,
-        K=k, ROOM=most, OUT=room, BITS=_bits(scored), S=size, num_warps=max(1, min(8, most * size // 512)),
+        K=k, ROOM=most, OUT=room, BITS=_bits(scored), S=SIZE, num_warps=max(1, min(8, most * SIZE // 512)),
     )  # fmt: skip
     return places, found

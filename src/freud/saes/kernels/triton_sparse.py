@@ -21,9 +21,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-COLUMNS = 128  # of a program; those of 65,536 frames are 32 MB
-ENTRIES = 64  # at most, at a time; more of few columns
-PIECE = 512  # entries of a segment that one program sums
+PIECE = 256  # entries of a segment that one program sums
+HELD = 4096  # products that a warp holds; more of them would not fit into its registers
 
 
 @triton.jit
@@ -115,7 +114,8 @@ def sum_rows(values: Tensor, places: Tensor, starts: Tensor, ends: Tensor, dense
     """
     rows, width = len(starts), dense.shape[1]
     out = torch.empty(rows, width, device=dense.device)
-    sizes = _sizes(len(places) // max(1, rows), width)
+    columns = min(64, triton.next_power_of_2(width))
+    sizes = {"E": 1024 // columns, "W": columns, "num_warps": 1}
     _sum_rows[(rows, triton.cdiv(width, sizes["W"]))](
         values.contiguous(), places, starts, ends, dense.contiguous(), out, width, **sizes
     )
@@ -162,7 +162,7 @@ def products(
     of what is a frame's in `latents` and in `out`, which it is written to.
     """
     frames, width = left.shape
-    sizes = _sizes(latents.numel() // max(1, frames), width)
+    sizes = _sizes(latents.numel() // max(1, frames), right)
     _products[(frames,)](left.contiguous(), right.contiguous(), bias, latents, starts, ends, out, width, **sizes)
     return out
 
@@ -177,7 +177,7 @@ def error(
     many to be held, or of different numbers, the products are not made.
     """
     frames, width = x.shape
-    sizes = _sizes(per_frame or len(latents) // max(1, frames), width)
+    sizes = _sizes(per_frame or len(latents) // max(1, frames), dense)
     out, squares = torch.empty(frames, width, device=x.device), torch.empty(frames, device=x.device)
     found = torch.empty_like(values) if per_frame and per_frame <= sizes["E"] else None
     _error[(frames,)](
@@ -187,12 +187,14 @@ def error(
     return out, squares.sum(), found
 
 
-def _sizes(entries: int, width: int) -> dict[str, int]:
-    """What a program takes at a time: entries E and columns W; and its warps, of which each thread has 32 products.
+def _sizes(entries: int, dense: Tensor) -> dict[str, int]:
+    """What a program takes at a time: entries E, and columns W of 256 bytes; and its warps.
+
+    Many small programs hide the time that gathering takes best: on an H200 one warp is two to three times as fast as
+    four with the same tile (`benchmarks/results/`).
 
     entries: how many a row has.
     """
-    columns = min(COLUMNS, triton.next_power_of_2(width))
-    entries_each = max(4, triton.next_power_of_2(entries))
-    entries_each = min(entries_each, max(ENTRIES, 1024 // columns))
-    return {"E": entries_each, "W": columns, "num_warps": max(1, entries_each * columns // 1024)}
+    columns = min(256 // dense.element_size(), triton.next_power_of_2(dense.shape[1]))
+    entries_each = min(64, max(4, triton.next_power_of_2(entries)))
+    return {"E": entries_each, "W": columns, "num_warps": max(1, entries_each * columns // HELD)}
