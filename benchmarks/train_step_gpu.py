@@ -1,13 +1,13 @@
 """Frames a second of TopK training steps on a GPU: ours, sparsify's and dictionary_learning's.
 
-    python benchmarks/train_step_gpu.py [--only NAME ...] [--out FOLDER] [--profile]
+    python benchmarks/train_step_gpu.py [--frames N] [--only NAME ...] [--out FOLDER] [--profile]
 
-The peers are those of benchmarks/peers/requirements.txt, on a torch that has CUDA. k 32, 65,536 frames a step, float32
-inputs that lie on the GPU, at the sizes of Whisper's tiny, small and large encoders. A step is all that a training does
-with a batch, optimizer and counters included; nothing is dead for any of them, except where "AuxK" says that a quarter
-of the latents is. Every library has a process of its own; each contender makes STEPS steps at a time, and the median of
-ROUNDS such turns counts. "limit" is what an H200 could do at most with sparse gradients (issue 4); "product" is the
-bfloat16 product with the encoder alone, on this machine.
+The peers are those of benchmarks/peers/requirements.txt, on a torch that has CUDA. k 32, 65,536 frames a step unless
+told otherwise, float32 inputs that lie on the GPU, at the sizes of Whisper's tiny, small and large encoders. A step is
+all that a training does with a batch, optimizer and counters included; nothing is dead for any of them, except where
+"AuxK" says that a quarter of the latents is. Every library has a process of its own; each contender makes STEPS steps
+at a time, and the median of ROUNDS such turns counts. "limit" is what an H200 could do at most with sparse gradients
+(issue 4); "product" is the bfloat16 product with the encoder alone, on this machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from train_step import frames, with_dead
 
 K, FRAMES = 32, 65_536
 SHAPES = {(384, 6144): 34e6, (768, 24_576): 10e6, (1280, 20_480): 6.7e6}  # d_in, d_sae: frames/s at most, on an H200
-ROUNDS, STEPS, WARM_UP = 5, 4, 3
+ROUNDS, STEPS, WARM_UP = 5, 4, 6
 AFTER = 10_000_000  # frames without firing after which a latent is dead, as in both peers
 LOW = "bfloat16"
 CONTENDERS = (
@@ -85,12 +85,12 @@ def seconds(run: Callable[[], object], before: Callable[[], object] = lambda: No
 
 
 def measure(name: str, batches: list[Tensor], d_sae: int) -> dict[str, Any]:
-    """Time and memory of one contender on batches [FRAMES, d_in]."""
+    """Time and memory of one contender on batches [frames, d_in]."""
     turn = iter(range(10**9))
     if name == "product":
         rows = torch.randn(d_sae, batches[0].shape[1], device="cuda", dtype=torch.bfloat16)
         low = [batch.bfloat16() for batch in batches]
-        return _result(seconds(lambda: torch.mm(low[next(turn) % len(low)], rows.T)))
+        return _result(seconds(lambda: torch.mm(low[next(turn) % len(low)], rows.T)), len(batches[0]))
     contender = start(name, batches[0][:4096].cpu(), d_sae)
     torch.set_float32_matmul_precision(
         "high" if name.startswith("sparsify") else "highest"
@@ -106,21 +106,21 @@ def measure(name: str, batches: list[Tensor], d_sae: int) -> dict[str, Any]:
     torch.cuda.reset_peak_memory_stats()
     held = torch.cuda.memory_allocated()
     taken = seconds(step, lambda: with_dead(contender, 0.25) if aux else None)
-    peak = (torch.cuda.max_memory_allocated() - held) / (4 * FRAMES * d_sae)
-    return {**_result(taken), "memory": round(peak, 3), "settings": contender.settings}
+    peak = (torch.cuda.max_memory_allocated() - held) / (4 * len(batches[0]) * d_sae)
+    return {**_result(taken, len(batches[0])), "memory": round(peak, 3), "settings": contender.settings}
 
 
-def _result(taken: list[float]) -> dict[str, Any]:
-    return {"ms": [round(1000 * each, 3) for each in taken], "frames/s": round(FRAMES / statistics.median(taken))}
+def _result(taken: list[float], count: int) -> dict[str, Any]:
+    return {"ms": [round(1000 * each, 3) for each in taken], "frames/s": round(count / statistics.median(taken))}
 
 
-def profile(name: str, d_in: int, d_sae: int) -> str:
+def profile(name: str, count: int, d_in: int, d_sae: int) -> str:
     """Where the time of a step goes, and where the host waits for the GPU."""
     import warnings
 
     from torch.profiler import ProfilerActivity
 
-    x = frames(FRAMES, 0, d_in, "cuda")
+    x = frames(count, 0, d_in, "cuda")
     contender = start(name, x[:4096].cpu(), d_sae)
     for _ in range(WARM_UP):
         contender.step(x)
@@ -139,11 +139,11 @@ def profile(name: str, d_in: int, d_sae: int) -> str:
     return f"{name}, d_in {d_in}, d_sae {d_sae}, two steps\n{table}\nhost waits in a step: {waits}\n"
 
 
-def child(names: list[str], out: Path) -> None:
+def child(names: list[str], count: int, out: Path) -> None:
     """Measure contenders at all sizes, in this process; write what there is after each measurement."""
     results: dict[str, dict[str, Any]] = {name: {} for name in names}
     for d_in, d_sae in SHAPES:
-        batches = [frames(FRAMES, seed, d_in, "cuda") for seed in range(3)]
+        batches = [frames(count, seed, d_in, "cuda") for seed in range(3)]
         for name in names:
             try:
                 found = measure(name, batches, d_sae)
@@ -155,12 +155,12 @@ def child(names: list[str], out: Path) -> None:
             torch.cuda.empty_cache()
 
 
-def run(names: list[str], folder: Path, timeout: float) -> dict[str, dict[str, Any]]:
+def run(names: list[str], count: int, folder: Path, timeout: float) -> dict[str, dict[str, Any]]:
     """`child` in a process of its own, so that one that fails takes no others with it."""
     out = folder / "child.json"
     out.unlink(missing_ok=True)
     with (folder / "train-step-gpu.log").open("a") as log:
-        command = [sys.executable, __file__, "--child", *names, "--out", str(out)]
+        command = [sys.executable, __file__, "--child", *names, "--frames", str(count), "--out", str(out)]
         try:
             subprocess.run(command, stdout=log, stderr=log, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
@@ -196,6 +196,7 @@ def summary(every: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--frames", type=int, default=FRAMES, help="of a step")
     parser.add_argument("--only", nargs="*", default=list(CONTENDERS), help="contenders, or the first words of some")
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", ".")), help="for a log and raw numbers")
     parser.add_argument("--timeout", type=float, default=120, help="seconds for the contenders of one library")
@@ -203,15 +204,15 @@ def main() -> None:
     parser.add_argument("--child", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        return child(arguments.child, arguments.out)
+        return child(arguments.child, arguments.frames, arguments.out)
     if arguments.profile:
         for d_in, d_sae in SHAPES:
-            print(profile(f"freud {LOW}", d_in, d_sae), flush=True)
+            print(profile(f"freud {LOW}", arguments.frames, d_in, d_sae), flush=True)
         return None
     chosen = [name for name in CONTENDERS if any(name.startswith(word) for word in arguments.only)]
     every: dict[str, dict[str, Any]] = {}
     for _, names in groupby(chosen, lambda name: name.partition(" ")[0]):
-        found = run(list(names), arguments.out, arguments.timeout)
+        found = run(list(names), arguments.frames, arguments.out, arguments.timeout)
         every |= found
         (arguments.out / "train-step-gpu-raw.json").write_text(json.dumps(every, indent=1))
         for name, sizes in found.items():
@@ -220,7 +221,9 @@ def main() -> None:
     for package in ("triton", "eai-sparsify", "dictionary-learning", "nnsight"):
         with suppress(PackageNotFoundError):
             versions[package] = version(package)
-    record("train-step-gpu", {"device": torch.cuda.get_device_name(), "versions": versions, **summary(every)})
+    about = {"device": torch.cuda.get_device_name(), "versions": versions, "frames a step": arguments.frames}
+    suffix = "" if arguments.frames == FRAMES else f"-{arguments.frames}"
+    record(f"train-step-gpu{suffix}", {**about, **summary(every)})
     return None
 
 

@@ -165,7 +165,9 @@ else:
             k = 7 if shape == "regular" else 90
             pattern = Pattern.regular(torch.rand(frames, d_sae, generator=generator).argsort(1)[:, :k], d_sae)
         x = torch.randn(frames, d_in, generator=generator)
-        weights = [torch.randn(*size, generator=generator) for size in ((len(pattern.latents),), (d_sae, d_in), (d_in,))]
+        weights = [
+            torch.randn(*size, generator=generator) for size in ((len(pattern.latents),), (d_sae, d_in), (d_in,))
+        ]
         results = []
         for fast in (True, False):
             monkeypatch.setattr(sparse, "triton_for", lambda _, answer=fast: answer)
@@ -193,7 +195,8 @@ else:
             for step in range(6):
                 mine.zero_grad()
                 training.loss(sample * (torch.nan if step == 2 else 1), 1).total.backward()
-                norm, bad = mine.step(0.01 * (step + 1))
+                mine.set_rate(0.01 * (step + 1))
+                norm, bad = mine.step()
                 left_out.append(bool(bad))
                 assert bad or norm > 0.1
             assert left_out == [False, False, True, False, False, False]

@@ -508,21 +508,23 @@ def test_latents_of_a_frame_do_not_depend_on_the_other_frames(name: str) -> None
     torch.testing.assert_close(dense, together, rtol=1e-5, atol=1e-5)
 
 
-def test_the_count_of_silent_latents_is_that_of_the_counters_as_they_are() -> None:
-    """It is taken a batch before it is used: batches of another size, or counters that were touched, are noticed."""
-    x = torch.randn(200, 12, generator=torch.Generator().manual_seed(0))
+def test_there_is_room_for_all_silent_latents() -> None:
+    """It is found out before the batch before: batches of another size, or counters that were touched, are noticed."""
+    x = torch.randn(260, 12, generator=torch.Generator().manual_seed(0))
     settings = TopK(d_sae=96, k=2, aux_k=5, dead_after=60)
-    counted, looked = (settings.start(x, 0) for _ in range(2))
-    used = 0
-    for step, frames in enumerate((20, 20, 20, 30, 30, 20, 20, 20)):
-        batch = x[20 * step : 20 * step + frames]
-        if step == 6:
-            for training in (counted, looked):
+    ahead, exact = (settings.start(x, 0) for _ in range(2))
+    weights, rooms = (ahead.W_dec, exact.W_dec), []
+    for step, frames in enumerate((20, 20, 20, 20, 30, 30, 20, 20, 20, 20)):
+        if step == 7:
+            for training in (ahead, exact):
                 training.since_fired[:40] = 1000
-        looked._next = None
-        used += counted._next is not None and counted._next.is_of(counted.since_fired, frames)
-        silent = counted._silent(frames)
-        assert torch.equal(silent, looked._silent(frames))
-        assert step < 3 or len(silent) > 0
-        assert torch.equal(counted.loss(batch, 0.5).total, looked.loss(batch, 0.5).total)
-    assert used == 4  # not at first, nor after another size (twice), nor once they were touched
+        silent = exact._silent(frames)
+        rooms.append(ahead._make_room(frames) - len(silent))
+        assert torch.equal(ahead._silent(frames)[: len(silent)], silent)
+        batch = x[20 * step : 20 * step + frames]
+        losses = [training.loss(batch, 0.5).total for training in (ahead, exact)]
+        torch.testing.assert_close(*losses)
+        torch.testing.assert_close(*(torch.autograd.grad(*pair)[0] for pair in zip(losses, weights, strict=True)))
+    assert len(silent) > 10
+    assert all(0 <= room <= 40 for room in rooms)
+    assert rooms[0] == rooms[1] == 0  # there is no work with room for none

@@ -56,16 +56,15 @@ class Reconstructed(NamedTuple):
 
 
 class _Count:
-    """How many latents will be silent in the next batch: a number that the host waits for only when it is read.
+    """How many latents will be silent so many frames on: a number that the host waits for only when it is read.
 
     Args:
         since_fired: the counters, [d_sae].
-        frames: of the next batch.
+        frames: from now on.
         dead_after: frames.
     """
 
     def __init__(self, since_fired: Tensor, frames: int, dead_after: int) -> None:
-        self._of = (since_fired, since_fired._version, frames)
         self._number = (since_fired + frames > dead_after).sum()
         self._arrived = None
         if since_fired.is_cuda:
@@ -73,16 +72,6 @@ class _Count:
             self._number = number.copy_(self._number, non_blocking=True)
             self._arrived = torch.cuda.Event()
             self._arrived.record()
-
-    def is_of(self, since_fired: Tensor, frames: int | Tensor) -> bool:
-        """Whether it is the number for these counters, which nobody has touched since, and for so many frames."""
-        counters, version, next_frames = self._of
-        return (
-            since_fired is counters
-            and since_fired._version == version
-            and isinstance(frames, int)
-            and frames == next_frames
-        )
 
     def __int__(self) -> int:
         if self._arrived is not None:
@@ -100,7 +89,9 @@ class AuxKTraining(Training):
         self.aux_coefficient = settings.aux_coefficient
         self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
         self.W_enc.data.mul_(ENCODER)
+        self._room: int | None = None  # for silent latents in the next batch; None if that has not been looked into
         self._next: _Count | None = None
+        self._seen = (0, 0)  # the frames of the last batch and the version of the counters after it
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
@@ -110,23 +101,44 @@ class AuxKTraining(Training):
         silent = self._silent(frames)
         loss, error, fired, scored = self.reconstruct(x, centered, b_enc, silent)
         self.count_firing(fired, frames)
+        self._room, self._seen = None, (len(x), self.since_fired._version)
         if self.aux_coefficient:
-            # Counted here, the number arrives while gradients are made; the next step need not stop the device for it.
-            self._next = _Count(self.since_fired, frames, self.dead_after) if isinstance(frames, int) else None
             auxiliary = self.auxiliary(centered, b_enc, error.detach(), loss.reconstruction, silent, scored)
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
 
+    def expect(self, frames: int) -> int | None:
+        if not self.since_fired.is_cuda or parallel.world_size() > 1:
+            return None
+        return self._make_room(frames) if self.aux_coefficient else 0
+
+    @torch.no_grad()
+    def _make_room(self, frames: int) -> int:
+        """Find out for how many silent latents there has to be room in a batch of so many frames.
+
+        That is known without waiting for the step before it: where the counters stood before that step, it is how many
+        would be silent if no latent fired in two batches.
+        """
+        count = self._next
+        if count is None or self._seen != (frames, self.since_fired._version):  # the first, or others have counted
+            count = _Count(self.since_fired, frames, self.dead_after)
+        self._next = _Count(self.since_fired, 2 * frames, self.dead_after)
+        self._room = min(_rounded_up(int(count)), len(self.since_fired))
+        return self._room
+
     @torch.no_grad()
     def _silent(self, frames: int | Tensor) -> Tensor:
-        """[silent] int64, ascending: the latents that are dead if this batch of so many frames does not revive them."""
+        """[silent] int64, ascending: the latents that are dead if this batch of so many frames does not revive them.
+
+        As many as there is room for, if that was found out: then others may follow.
+        """
         if not self.aux_coefficient:
             return self.since_fired.new_empty(0)
         silent = self.since_fired + frames > self.dead_after
-        if self._next is None or not self._next.is_of(self.since_fired, frames):
+        if self._room is None:
             return silent.nonzero()[:, 0]
-        return silent.byte().sort(descending=True, stable=True).indices[: int(self._next)]
+        return silent.byte().sort(descending=True, stable=True).indices[: self._room]
 
     @abstractmethod
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
@@ -148,10 +160,10 @@ class AuxKTraining(Training):
             b_enc: [d_sae].
             error: x - x_hat, detached, [frames, d_in].
             reconstruction: the sum of its squares.
-            silent: [silent] int64, the dead latents and those that this batch has revived.
+            silent: [silent] int64, the dead latents and others, such as those that this batch has revived.
             scored: their scores [frames, silent], if they are known.
         """
-        is_dead = self.since_fired[silent] > 0
+        is_dead = self.since_fired[silent] > self.dead_after
         bias, dead = b_enc[silent], silent
         if error.is_cuda:  # where leaving out those that are not dead would stop the device to count them
             bias = bias.masked_fill(~is_dead, -torch.inf)
@@ -170,3 +182,9 @@ class AuxKTraining(Training):
             squared = F.mse_loss(predicted.float(), error, reduction="sum")
         scale = parallel.total(reconstruction).clamp_min(torch.finfo(error.dtype).tiny)
         return squared / scale * is_dead.any()
+
+
+def _rounded_up(number: int) -> int:
+    """To a power of two, or a quarter, half or three quarters of the way to the next: few kinds of steps are enough."""
+    step = max(16, 1 << max(0, number.bit_length() - 3))
+    return -(-number // step) * step

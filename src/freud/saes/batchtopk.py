@@ -50,6 +50,9 @@ class BatchTopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.register_buffer("threshold", torch.full((), torch.nan))
 
+    def expect(self, frames: int) -> int | None:
+        """None: how many latents are above zero is found out in the step."""
+
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
         values, pattern = self.choose(centered, b_enc)
         error, squared = kernels.error(x, values, pattern, self.W_dec, self.b_dec)

@@ -27,7 +27,10 @@ class Optimizer:
         self.weights = list(training.parameters())
         # Adam copies the gradient of what is not contiguous; W_enc is, the other way around.
         self._rows = [w if w.is_contiguous() else torch.nn.Parameter(w.data.T) for w in self.weights]
-        self.adam = torch.optim.Adam(self._rows, fused=True)
+        # On a GPU the rate is a tensor, which a recorded step reads anew.
+        device = training.W_dec.device
+        rate = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+        self.adam = torch.optim.Adam(self._rows, lr=rate, fused=True, capturable=device.type == "cuda")
         # Adam makes its state at the first step; making it here lets a checkpoint be loaded in place.
         for weight in self._rows:
             self.adam.state[weight] = {
@@ -48,10 +51,17 @@ class Optimizer:
         for weight in self.weights:
             weight.grad = None
 
+    def set_rate(self, lr: float) -> None:
+        """The learning rate of the steps that follow."""
+        group = self.adam.param_groups[0]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
     @torch.no_grad()
-    def step(self, lr: float) -> tuple[Tensor, Tensor]:
+    def step(self) -> tuple[Tensor, Tensor]:
         """Make a step; the norm of the gradient before it was clipped, and whether the step was left out: each []."""
-        self.adam.param_groups[0]["lr"] = lr
         return self._advance()
 
     def _plain(self) -> tuple[Tensor, Tensor]:
@@ -75,7 +85,8 @@ class Optimizer:
         bad = self._adam(norm)
         group = self.adam.param_groups[0]
         factor = (self.clip / (norm + 1e-6)).clamp(max=1)  # as torch clips
-        triton_adam.update(decoder, grad, self.state(decoder), factor, bad, group["lr"], group["betas"], group["eps"])
+        lr = torch.as_tensor(group["lr"], device=decoder.device)
+        triton_adam.update(decoder, grad, self.state(decoder), factor, bad, lr, group["betas"], group["eps"])
         self.training.constrain()
         return norm, bad
 

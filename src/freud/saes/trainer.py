@@ -1,6 +1,6 @@
 """One SAE in training: its weights, optimizer, counters and checkpoint.
 
-`Trainer.advance` makes a step and never waits for the device: a batch that is not finite is skipped by the optimizer
+`Trainer.advance` makes a step and does not wait for the device: a batch that is not finite is skipped by the optimizer
 itself and counted on the device, and `metrics` reads the counters when there is something to log.
 """
 
@@ -23,6 +23,7 @@ from freud.saes import parallel
 from freud.saes.architecture import Loss, Training
 from freud.saes.optimizer import Optimizer
 from freud.saes.options import Options
+from freud.saes.replay import Replayed
 from freud.saes.sae import SAE
 
 CHECKPOINT = Path("checkpoint") / "state.safetensors"
@@ -63,6 +64,7 @@ class Trainer:
         self.weights = dict(training.named_parameters())
         self.optimizer = Optimizer(self.training, options.clip_norm)
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()} if options.ema else {}
+        self._step = Replayed(self._make_step)
 
     @property
     def step(self) -> int:
@@ -87,22 +89,29 @@ class Trainer:
     def advance(self, x: Tensor, following: Position) -> Loss:
         """One step on this process's rows x [frames, d_in] of a batch; `following` is the position of the next one."""
         self.rate = self.learning_rate()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            loss = self.training.loss(x, self.step / self.steps)
-        self.optimizer.zero_grad()
-        loss.total.backward()
-        parallel.sum_(weight.grad for weight in self.weights.values() if weight.grad is not None)
-        self.norm, bad = self.optimizer.step(self.rate)
-        self.bad_batches += bad
-        self.bad_in_a_row = (self.bad_in_a_row + 1) * bad
-        if self.options.ema:
-            for name, weight in self.weights.items():
-                self.average[name].lerp_(weight.detach(), 1 - self.options.ema)
+        self.optimizer.set_rate(self.rate)
+        kind = self.training.expect(len(x))
+        loss, self.norm = self._step(x, kind if self.options.precision == "bfloat16" else None)
         every = self.training.resample_every
         if every and (self.step + 1) % every == 0 and self.step + 1 <= self.steps // 2:
             self._resample(x)
         self.state = self.state._replace(step=self.step + 1, position=following)
         return loss
+
+    def _make_step(self, x: Tensor) -> tuple[Loss, Tensor]:
+        """All of a step that is done on the device: the loss, and the norm of the gradient []."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+            loss = self.training.loss(x, self.step / self.steps)
+        self.optimizer.zero_grad()
+        loss.total.backward()
+        loss.total = loss.total.detach()
+        parallel.sum_(weight.grad for weight in self.weights.values() if weight.grad is not None)
+        norm, bad = self.optimizer.step()
+        self.bad_batches += bad
+        self.bad_in_a_row.add_(1).mul_(bad)
+        for name, average in self.average.items():
+            average.lerp_(self.weights[name].detach(), 1 - (self.options.ema or 0.0))
+        return loss, norm
 
     def _resample(self, x: Tensor) -> None:
         """Give dead latents another start, and the optimizer no memory of them."""

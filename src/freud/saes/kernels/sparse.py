@@ -255,10 +255,11 @@ class _Error(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         values, W_dec, e, products = ctx.saved_tensors  # noqa: N806
         scale, low = -2 * grads[1], e.to(W_dec.dtype)
-        if products is None and ctx.needs_input_grad[0]:
-            products = ctx.pattern.products(low, W_dec)
+        d_values = None
+        if ctx.needs_input_grad[0]:
+            d_values = scale * (ctx.pattern.products(low, W_dec) if products is None else products)
         return (
-            scale * products if ctx.needs_input_grad[0] else None,
+            d_values,
             ctx.pattern.transposed_times(scale * values, low) if ctx.needs_input_grad[1] else None,
             scale * e.sum(0) if ctx.needs_input_grad[2] else None,
             None,

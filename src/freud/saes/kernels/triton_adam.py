@@ -42,7 +42,7 @@ def _update(
         v = beta2 * tl.load(square + at, mask=mask, other=0.0) + (1 - beta2) * g * g
         m_hat = m / (1 - tl.exp2(steps * tl.log2(beta1)))
         v_hat = v / (1 - tl.exp2(steps * tl.log2(beta2)))
-        w = tl.load(weight + at, mask=mask, other=0.0) - lr * m_hat / (tl.sqrt(v_hat) + eps)
+        w = tl.load(weight + at, mask=mask, other=0.0) - tl.load(lr) * m_hat / (tl.sqrt(v_hat) + eps)
         w /= tl.maximum(tl.sqrt(tl.sum(w * w, 0)), tiny)
         tl.store(weight + at, w, mask=mask)
         tl.store(mean + at, m, mask=mask)
@@ -63,7 +63,7 @@ def update(
     state: dict[str, Tensor],
     factor: Tensor,
     bad: Tensor,
-    lr: float,
+    lr: Tensor,
     betas: tuple[float, float],
     eps: float,
 ) -> None:
@@ -75,7 +75,7 @@ def update(
         state: exp_avg and exp_avg_sq [rows, width] and step [], as torch.optim.Adam keeps them.
         factor: [], of the gradient.
         bad: [] bool.
-        lr: learning rate.
+        lr: [], learning rate.
         betas: Adam's.
         eps: Adam's.
     """

@@ -26,7 +26,7 @@ CROWD = 32  # rows that a program looks through for those with too many groups
 @triton.jit
 def _keys(score, inside, BITS: tl.constexpr):  # noqa: N803
     """Integers of so many bits in the order of the float32 scores, NaN first; the lowest where not `inside`."""
-    bits = tl.where(score != score, 0x7FFFFFFF, score.to(tl.int32, bitcast=True))  # noqa: PLR0124
+    bits = tl.where(score != score, 0x7FFFFFFF, score.to(tl.int32, bitcast=True))
     ordered = tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits) >> (32 - BITS)
     return tl.where(inside, ordered, -(1 << (BITS - 1)))
 
@@ -93,10 +93,9 @@ def _crowded(
     first = tl.program_id(0).to(tl.int64) * R
     row = first + tl.arange(0, R)
     if tl.max(tl.load(counts + row, mask=row < rows, other=0), 0) > room:
-        for i in range(R):
-            if first + i < rows:
-                if tl.load(counts + first + i) > room:
-                    _largest(scored, places, first + i, n, K, BITS, W)
+        for i in range(first, tl.minimum(first + R, rows)):
+            if tl.load(counts + i) > room:
+                _largest(scored, places, i, n, K, BITS, W)
 
 
 @triton.jit
@@ -126,7 +125,7 @@ def _groups(
     if error is not None:
         least = _reach(_score(kth, BITS), error, bias, row, rounding)
         keep = there & (best >= least)
-        is_number = (tl.sum((best != best).to(tl.int32), 0) == 0) & (tl.abs(least) < float("inf"))  # noqa: PLR0124
+        is_number = (tl.sum(tl.where(best != best, 1, 0), 0) == 0) & (tl.abs(least) < float("inf"))
         count = tl.where(is_number, tl.sum(keep.to(tl.int32), 0), ROOM + 1)
     at = tl.cumsum(keep.to(tl.int32), 0) - 1
     tl.store(groups + row * ROOM + at, group, mask=keep & (at < ROOM))
@@ -182,9 +181,7 @@ def _bits(scored: Tensor) -> int:
     return 16 if scored.dtype == torch.bfloat16 else 32
 
 
-def _grouped(
-    scored: Tensor, k: int, room: int, slack: tuple[Tensor, Tensor, float] | None
-) -> tuple[Tensor, Tensor]:
+def _grouped(scored: Tensor, k: int, room: int, slack: tuple[Tensor, Tensor, float] | None) -> tuple[Tensor, Tensor]:
     """The groups [rows, room] that may hold one of the k largest, and their numbers [rows]."""
     rows, n = scored.shape
     width = triton.next_power_of_2(n)
@@ -193,7 +190,7 @@ def _grouped(
     error, bias, rounding = slack or (None, None, 0.0)
     _groups[(rows,)](
         scored, error, bias, groups, counts, n, rounding,
-        K=k, ROOM=room, BITS=_bits(scored), G=max(1, width // SIZE), S=SIZE, num_warps=max(1, min(4, width // 4096)),
+        K=k, ROOM=room, BITS=_bits(scored), G=max(1, width // SIZE), S=SIZE, num_warps=max(1, min(8, width // 4096)),
     )  # fmt: skip
     return groups, counts
 

@@ -10,8 +10,8 @@ summed in pieces. The order of each sum is fixed, so results are the same every 
 What is gathered is most of the time, so a dense factor may be bfloat16, which halves it; sums are always float32.
 """
 
-# A tl.constexpr is given as a plain number.
-# pyright: reportArgumentType=false
+# A tl.constexpr is given as a plain number, and what depends on one is decided when a kernel is compiled.
+# pyright: reportArgumentType=false, reportPossiblyUnboundVariable=false
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -114,7 +114,7 @@ def sum_rows(values: Tensor, places: Tensor, starts: Tensor, ends: Tensor, dense
     """
     rows, width = len(starts), dense.shape[1]
     out = torch.empty(rows, width, device=dense.device)
-    columns = min(64, triton.next_power_of_2(width))
+    columns = _columns(dense)
     sizes = {"E": 1024 // columns, "W": columns, "num_warps": 1}
     _sum_rows[(rows, triton.cdiv(width, sizes["W"]))](
         values.contiguous(), places, starts, ends, dense.contiguous(), out, width, **sizes
@@ -188,13 +188,15 @@ def error(
 
 
 def _sizes(entries: int, dense: Tensor) -> dict[str, int]:
-    """What a program takes at a time: entries E, and columns W of 256 bytes; and its warps.
+    """What a program takes at a time, of rows that have so many entries: entries E, columns W; and its warps.
 
     Many small programs hide the time that gathering takes best: on an H200 one warp is two to three times as fast as
-    four with the same tile (`benchmarks/results/`).
-
-    entries: how many a row has.
+    four with the same tile (docs/decisions/0012).
     """
-    columns = min(256 // dense.element_size(), triton.next_power_of_2(dense.shape[1]))
-    entries_each = min(64, max(4, triton.next_power_of_2(entries)))
+    columns, entries_each = _columns(dense), min(64, max(4, triton.next_power_of_2(entries)))
     return {"E": entries_each, "W": columns, "num_warps": max(1, entries_each * columns // HELD)}
+
+
+def _columns(dense: Tensor) -> int:
+    """256 bytes of a row."""
+    return min(256 // dense.element_size(), triton.next_power_of_2(dense.shape[1]))

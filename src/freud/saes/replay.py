@@ -1,0 +1,69 @@
+"""Steps on a GPU that are recorded once and then replayed as CUDA graphs.
+
+A step is some 300 launches, which the host needs about 4 ms to ask for; what they do at 2,048 frames of Whisper tiny
+takes the GPU a tenth of that. A graph is one launch, of the same kernels on the same memory, so its results are the
+same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+WARM_UP = 3  # steps of a kind before it is recorded: they compile and measure what can be done in more than one way
+
+
+class _Recorded(NamedTuple, Generic[T]):
+    graph: Any  # torch.cuda.CUDAGraph
+    x: Tensor
+    result: T
+
+
+class Replayed(Generic[T]):
+    """A step of a training.
+
+    Args:
+        step: takes x [frames, d_in], and what it changes stays where it is in memory.
+    """
+
+    def __init__(self, step: Callable[[Tensor], T]) -> None:
+        self.step = step
+        self._made: Counter[tuple[torch.Size, int]] = Counter()
+        self._recorded: dict[tuple[torch.Size, int], _Recorded[T]] = {}
+
+    def __call__(self, x: Tensor, kind: int | None) -> T:
+        """step(x); what it returns is overwritten when the next step of its kind is made.
+
+        kind: steps of one kind, on x of one shape, do the same work; None for a step that is not to be recorded.
+        """
+        if kind is None or not x.is_cuda:
+            return self.step(x)
+        key = (x.shape, kind)
+        self._made[key] += 1
+        if self._made[key] <= WARM_UP:
+            return self.step(x)
+        if key not in self._recorded:
+            self._recorded[key] = self._record(x)
+        recorded = self._recorded[key]
+        recorded.x.copy_(x)
+        recorded.graph.replay()
+        return recorded.result
+
+    def _record(self, x: Tensor) -> _Recorded[T]:
+        graph, held = torch.cuda.CUDAGraph(), torch.empty_like(x)
+        # Threads that bring the next batches to the GPU may go on meanwhile.
+        with torch.cuda.graph(graph, pool=_pool(), capture_error_mode="thread_local"):
+            result = self.step(held)
+        return _Recorded(graph, held, result)
+
+
+@cache
+def _pool() -> Any:
+    """Memory that all graphs share, as they run one after the other."""
+    return torch.cuda.graph_pool_handle()
