@@ -129,8 +129,8 @@ class Training(nn.Module, ABC):
     def loss(self, x: Tensor, progress: float) -> Loss:
         """Loss on a batch x [frames, d_in] in its original units; `progress` runs from 0 to 1 over the training."""
 
-    def expect(self, frames: int) -> int | None:
-        """Called before a step on a batch of so many frames.
+    def expect(self, x: Tensor) -> int | None:
+        """Called before a step on x [frames, d_in].
 
         Steps for which it returns the same number do the same work, and may be recorded (`replay.py`); None if what a
         step does depends on what it finds, or on its number.

@@ -108,10 +108,10 @@ class AuxKTraining(Training):
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
 
-    def expect(self, frames: int) -> int | None:
-        if not self.since_fired.is_cuda or parallel.world_size() > 1:
+    def expect(self, x: Tensor) -> int | None:
+        if not x.is_cuda or parallel.world_size() > 1:
             return None
-        return self._make_room(frames) if self.aux_coefficient else 0
+        return self._make_room(len(x)) if self.aux_coefficient else 0
 
     @torch.no_grad()
     def _make_room(self, frames: int) -> int:

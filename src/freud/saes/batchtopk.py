@@ -50,7 +50,7 @@ class BatchTopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.register_buffer("threshold", torch.full((), torch.nan))
 
-    def expect(self, frames: int) -> int | None:
+    def expect(self, x: Tensor) -> int | None:
         """None: how many latents are above zero is found out in the step."""
 
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:

@@ -57,13 +57,17 @@ class Replayed(Generic[T]):
 
     def _record(self, x: Tensor) -> _Recorded[T]:
         graph, held = torch.cuda.CUDAGraph(), torch.empty_like(x)
+        keeper, stream = _shared(torch.cuda.current_device())
         # Threads that bring the next batches to the GPU may go on meanwhile.
-        with torch.cuda.graph(graph, pool=_pool(), capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, keeper.pool(), stream, capture_error_mode="thread_local"):
             result = self.step(held)
         return _Recorded(graph, held, result)
 
 
 @cache
-def _pool() -> Any:
-    """Memory that all graphs share, as they run one after the other."""
-    return torch.cuda.graph_pool_handle()
+def _shared(device: int) -> tuple[Any, Any]:
+    """A graph whose memory all others on a device share, as they run one after the other, and a stream to record on."""
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
+    with torch.cuda.graph(graph, stream=stream):
+        torch.zeros(1, device=device)
+    return graph, stream

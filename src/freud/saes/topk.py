@@ -76,6 +76,10 @@ class TopKTraining(AuxKTraining):
         super().__init__(settings, sample, seed)
         self.most = min(MULTI * self.k, len(self.since_fired)) if settings.multi_topk else self.k
 
+    def expect(self, x: Tensor) -> int | None:
+        room = super().expect(x)
+        return None if kernels.looks(x, len(self.since_fired), self.most) else room
+
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
         variance = parallel.variance(x)
         values, pattern, scored = self.choose(centered, b_enc, silent)

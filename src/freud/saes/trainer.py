@@ -90,8 +90,9 @@ class Trainer:
         """One step on this process's rows x [frames, d_in] of a batch; `following` is the position of the next one."""
         self.rate = self.learning_rate()
         self.optimizer.set_rate(self.rate)
-        kind = self.training.expect(len(x))
-        loss, self.norm = self._step(x, kind if self.options.precision == "bfloat16" else None)
+        with self._precision():
+            kind = self.training.expect(x)
+        loss, self.norm = self._step(x, kind)
         every = self.training.resample_every
         if every and (self.step + 1) % every == 0 and self.step + 1 <= self.steps // 2:
             self._resample(x)
@@ -100,7 +101,7 @@ class Trainer:
 
     def _make_step(self, x: Tensor) -> tuple[Loss, Tensor]:
         """All of a step that is done on the device: the loss, and the norm of the gradient []."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+        with self._precision():
             loss = self.training.loss(x, self.step / self.steps)
         self.optimizer.zero_grad()
         loss.total.backward()
@@ -112,6 +113,9 @@ class Trainer:
         for name, average in self.average.items():
             average.lerp_(self.weights[name].detach(), 1 - (self.options.ema or 0.0))
         return loss, norm
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
 
     def _resample(self, x: Tensor) -> None:
         """Give dead latents another start, and the optimizer no memory of them."""

@@ -5,7 +5,7 @@ backward. `plain.py` says the same in dense autograd and is what every path is t
 `error` are differentiable and may be mixed with any other operation.
 """
 
-from freud.saes.kernels.choose import kept, largest_of_all, topk, topk_apart
+from freud.saes.kernels.choose import kept, largest_of_all, looks, topk, topk_apart
 from freud.saes.kernels.few import Dense, Few, above
 from freud.saes.kernels.sparse import Pattern, decode, error, scores
 
@@ -18,6 +18,7 @@ __all__ = [
     "error",
     "kept",
     "largest_of_all",
+    "looks",
     "scores",
     "topk",
     "topk_apart",

@@ -40,6 +40,7 @@ GROUP = 32  # latents; amax over fewer is not vectorized
 BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
 U = 2.0**-9  # relative error of rounding to bfloat16
 GPU_BLOCK = 1 << 28  # the same on a GPU: 512 MB in bfloat16
+DENSE = 1 << 35  # products of float32 that take a GPU about 1 ms
 LONGEST = 1 << 15  # scores of a frame that a kernel holds in registers
 ROOM = 3  # times k candidates that there is room for on a GPU; a frame that has more is scored whole
 SAMPLE = 64  # frames to guess from
@@ -228,9 +229,18 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
         latents = _plain(*low, b_enc, k)[1]
         products = Pattern.regular(latents, d_sae).products(*(low if triton_for(x) else (x, rows)))
         return products.view_as(latents) + b_enc[latents], latents
-    if x.dtype == torch.float32 and triton_for(x) and 2 * GROUP * k <= d_sae <= LONGEST:
-        return _screened_by_triton(x, rows, b_enc, k)
-    return _plain(x, rows, b_enc, k)
+    return (_screened_by_triton if _is_screened(x, d_sae, k) else _plain)(x, rows, b_enc, k)
+
+
+def _is_screened(x: Tensor, d_sae: int, k: int) -> bool:
+    """Whether a GPU is to screen the products of float32: not where all take no longer than the host does with a step."""
+    large = x.numel() * d_sae > DENSE
+    return large and x.dtype == torch.float32 and triton_for(x) and 2 * GROUP * k <= d_sae <= LONGEST
+
+
+def looks(x: Tensor, d_sae: int, k: int) -> bool:
+    """Whether the host looks at what a GPU has found when `topk` is called for x [frames, d_in]."""
+    return _exact(x) and _is_screened(x, d_sae, k)
 
 
 def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
