@@ -233,7 +233,7 @@ def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tup
 
 
 def _is_screened(x: Tensor, d_sae: int, k: int) -> bool:
-    """Whether a GPU is to screen the products of float32: not where all take no longer than the host does with a step."""
+    """Whether a GPU is to screen the products of float32: not where all take less time than the host does to ask."""
     large = x.numel() * d_sae > DENSE
     return large and x.dtype == torch.float32 and triton_for(x) and 2 * GROUP * k <= d_sae <= LONGEST
 
