@@ -164,6 +164,7 @@ def test_no_active_latent_at_all() -> None:
     assert not pattern.fired(values).any()
 
 
+@pytest.mark.usefixtures("always_screened")
 def test_more_scores_than_32_bits_can_count() -> None:
     frames, d_sae, k = 90_000, 24_576, 8  # 2.2e9 scores
     x, W_enc, b_enc = *randoms((frames, 16)), *dictionary(16, d_sae)[:2]  # noqa: N806

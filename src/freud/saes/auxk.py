@@ -91,7 +91,8 @@ class AuxKTraining(Training):
         self.W_enc.data.mul_(ENCODER)
         self._room: int | None = None  # for silent latents in the next batch; None if that has not been looked into
         self._next: _Count | None = None
-        self._seen = (0, 0)  # the frames of the last batch and the version of the counters after it
+        self._frames = 0  # of the last batch
+        self._version = 0  # of the counters, after they were last counted up
 
     def loss(self, x: Tensor, progress: float) -> Loss:
         x = self.prepare(x)
@@ -101,7 +102,7 @@ class AuxKTraining(Training):
         silent = self._silent(frames)
         loss, error, fired, scored = self.reconstruct(x, centered, b_enc, silent)
         self.count_firing(fired, frames)
-        self._room, self._seen = None, (len(x), self.since_fired._version)
+        self._room, self._version = None, self.since_fired._version
         if self.aux_coefficient:
             auxiliary = self.auxiliary(centered, b_enc, error.detach(), loss.reconstruction, silent, scored)
             loss.parts["auxiliary"] = auxiliary.detach()
@@ -121,9 +122,10 @@ class AuxKTraining(Training):
         would be silent if no latent fired in two batches.
         """
         count = self._next
-        if count is None or self._seen != (frames, self.since_fired._version):  # the first, or others have counted
+        touched = self._version != self.since_fired._version
+        if count is None or touched or self._frames != frames:
             count = _Count(self.since_fired, frames, self.dead_after)
-        self._next = _Count(self.since_fired, 2 * frames, self.dead_after)
+        self._next, self._frames = _Count(self.since_fired, 2 * frames, self.dead_after), frames
         self._room = min(_rounded_up(int(count)), len(self.since_fired))
         return self._room
 
