@@ -89,7 +89,7 @@ class AuxKTraining(Training):
         self.aux_coefficient = settings.aux_coefficient
         self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
         self.W_enc.data.mul_(ENCODER)
-        self._room: int | None = None  # for silent latents in the next batch; None if that has not been looked into
+        self._room: int | None = None  # for silent latents in the coming batch; None if that has not been looked into
         self._next: _Count | None = None
         self._frames = 0  # of the last batch
         self._version = 0  # of the counters, after they were last counted up
