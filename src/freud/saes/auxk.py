@@ -100,11 +100,12 @@ class AuxKTraining(Training):
         b_enc = shift + self.b_enc
         frames = parallel.total_frames(x)
         silent = self._silent(frames)
-        loss, error, fired, scored = self.reconstruct(x, centered, b_enc, silent)
-        self.count_firing(fired, frames)
+        found = self.reconstruct(x, centered, b_enc, silent)
+        loss = found.loss
+        self.count_firing(found.fired, frames)
         self._room, self._version = None, self.since_fired._version
         if self.aux_coefficient:
-            auxiliary = self.auxiliary(centered, b_enc, error.detach(), loss.reconstruction, silent, scored)
+            auxiliary = self.auxiliary(centered, b_enc, silent, found)
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
@@ -146,25 +147,16 @@ class AuxKTraining(Training):
     def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
         """Choose among pre = centered W_enc + b_enc; `silent` are the latents that are dead if they are not chosen."""
 
-    def auxiliary(
-        self,
-        centered: Tensor,
-        b_enc: Tensor,
-        error: Tensor,
-        reconstruction: Tensor,
-        silent: Tensor,
-        scored: Tensor | None,
-    ) -> Tensor:
+    def auxiliary(self, centered: Tensor, b_enc: Tensor, silent: Tensor, found: Reconstructed) -> Tensor:
         """The auxiliary loss.
 
         Args:
             centered: x - b_dec, [frames, d_in].
             b_enc: [d_sae].
-            error: x - x_hat, detached, [frames, d_in].
-            reconstruction: the sum of its squares.
             silent: [silent] int64, the dead latents and others, such as those that this batch has revived.
-            scored: their scores [frames, silent], if they are known.
+            found: what the others reconstructed.
         """
+        error, scored = found.error.detach(), found.scored
         is_dead = self.since_fired[silent] > self.dead_after
         bias, dead = b_enc[silent], silent
         if error.is_cuda:  # where leaving out those that are not dead would stop the device to count them
@@ -182,7 +174,7 @@ class AuxKTraining(Training):
         else:
             predicted = kernels.kept(F.linear(centered, rows, bias), count) @ W_dec
             squared = F.mse_loss(predicted.float(), error, reduction="sum")
-        scale = parallel.total(reconstruction).clamp_min(torch.finfo(error.dtype).tiny)
+        scale = parallel.total(found.loss.reconstruction).clamp_min(torch.finfo(error.dtype).tiny)
         return squared / scale * is_dead.any()
 
 
