@@ -1,20 +1,22 @@
 """The k largest of x W_enc + b_enc on each frame, or of all frames, exactly and with no second look at all scores.
 
 The product is only needed to see which latents could be among the k largest. So it is made a block of frames at a
-time, in bfloat16 where the machine is faster at that, and looked at while it is in cache:
+time, in bfloat16 where the machine is clearly faster at that, and looked at while it is in cache:
 
 1. The maxima of groups of 32 latents: the k-th largest of them, t, is a score that k latents reach.
-2. A latent of the k largest cannot score below t by more than twice the error of the product, for which there is a
-   bound: |error| <= (2u + u^2 + d 2^-23) ||x|| max ||w||, and u times the result for its rounding, where u is 2^-9 in
-   bfloat16 and 0 in float32 (Cauchy-Schwarz over the rounded factors). All others are dropped, unseen groups at once.
-3. The few that are left (about 1.5 k) are scored anew in float32, and the k largest of these scores taken.
+2. A product in float32 is what counts, so the k largest are among the scores that reach t. In one in bfloat16 a latent
+   of the k largest cannot score below t by more than twice its error, for which there is a bound: |error| <= (2u + u^2
+   + d 2^-23) ||x|| max ||w||, and u times the result for its rounding, where u is 2^-9 (Cauchy-Schwarz over the rounded
+   factors). All others are dropped, unseen groups at once.
+3. The few that are left (about 1.5 k) are scored anew in float32 if they were not, and the k largest taken.
 
 On a GPU the product is made whole and kernels do the same in registers (`triton_select`).
 
-So the result is that of float32 whichever product was made, and the same to the last bit; which is faster is measured
-once a process. Under autocast (`precision="bfloat16"`) step 2 allows no error: latents whose scores differ by less
-than bfloat16 can tell may be taken for each other, while the values stay float32. Where k is over 1/64 of the latents
-nothing could be dropped: there all scores are made in float32 and their k largest taken.
+So the result is that of float32 whichever product was made, to rounding; which is faster is measured once a process,
+and bfloat16 has to be so by a quarter, so that no noise decides. Under autocast (`precision="bfloat16"`) step 2 allows
+no error: latents whose scores differ by less than bfloat16 can tell may be taken for each other, while the values stay
+float32. Where k is over 1/64 of the latents nothing could be dropped: there all scores are made in float32 and their k
+largest taken.
 
 The largest of all frames together (`largest_of_all`) are those above a score that is first guessed from a few frames:
 if more than are wanted reach it, the largest are among them; if fewer do, it is guessed lower.
@@ -38,6 +40,7 @@ from freud.saes.kernels.sparse import Pattern, by_latent, has_triton, scores, tr
 
 GROUP = 32  # latents; amax over fewer is not vectorized
 BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
+CLEARLY = 3 / 4  # of the time: then one product counts as faster than another
 U = 2.0**-9  # relative error of rounding to bfloat16
 GPU_BLOCK = 1 << 28  # the same on a GPU: 512 MB in bfloat16
 DENSE = 1 << 36  # products of float32 that take a GPU 2 or 3 ms
@@ -159,8 +162,8 @@ def _largest_of_all(x: Tensor, rows: Tensor, b_enc: Tensor, count: int) -> tuple
         least = max(0.0, float(np.partition(sample, reached)[reached])) if reached > 0 else 0.0
         values, places = [], []
         for these, scored, maxima in screen(x, rows, b_enc):
-            frame, latent = reaching(scored, maxima, torch.full((len(scored),), least))
-            values.append(scored.numpy()[frame, latent])
+            frame, latent, found = reaching(scored, maxima, torch.full((len(scored),), least))
+            values.append(found)
             places.append((frame + these.start) * d_sae + latent)
             if sum(map(len, values)) > 4 * count:  # the guess was low
                 kept, place = _first(np.concatenate(values), np.concatenate(places), count)
@@ -291,29 +294,54 @@ def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tu
     """The three steps of the module docstring."""
     d_sae, width = rows.shape
     low = not exact or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
-    u = U if low else 0.0
-    error = _error_of_products(x, rows, u)
+    error = 2 * _error_of_products(x, rows) if low and exact else None
     bias = b_enc.abs().amax()
     values = torch.empty(len(x), k)
     latents = torch.empty(len(x), k, dtype=torch.int32)
     for these, scored, maxima in screen(x, rows, b_enc, low=low):
-        slack = (2 * error[these], 2 * u, bias) if exact else None
-        pattern = _candidates(scored, maxima, d_sae, k, slack)
-        if pattern is None:  # not finite
-            values[these], found = torch.addmm(b_enc, x[these], rows.T).topk(k, dim=1, sorted=False)
-            latents[these] = found.int()
-            continue
-        found = pattern.products(x[these], rows) + b_enc[pattern.latents]
-        values[these], place = _largest_of_each(found, pattern, k)
-        latents[these] = pattern.latents[place]
+        groups = maxima.shape[1]
+        least = torch.from_numpy(np.partition(maxima.numpy(), groups - k, axis=1)[:, groups - k].copy())
+        if error is not None:
+            least -= error[these] + 1.02 * 2 * U * (least.abs() + bias + error[these])
+        found = _largest_reaching(scored, maxima, least, k, (x[these], rows, b_enc) if low else None)
+        if found is None:  # something is not finite
+            found = torch.addmm(b_enc, x[these], rows.T).topk(k, dim=1, sorted=False)
+        values[these], latents[these] = found
     return values, latents
+
+
+def _largest_reaching(
+    scored: Tensor, maxima: Tensor, least: Tensor, k: int, anew: tuple[Tensor, Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor] | None:
+    """The k largest of the scores [frames, d_sae padded] that reach `least` [frames], and their latents: [frames, k].
+
+    maxima: of their groups, [frames, groups].
+    anew: x [frames, d_in], rows [d_sae, d_in] and b_enc of which to make those scores again, in float32.
+    None if fewer reach it on a frame.
+    """
+    if not torch.isfinite(least).all():
+        return None
+    frame, latent, values = reaching(scored, maxima, least)
+    counts = np.bincount(frame, minlength=len(scored))
+    if counts.min() < k:
+        return None
+    if anew is not None:
+        x, rows, b_enc = anew
+        pattern = Pattern.ragged(torch.from_numpy(frame), torch.from_numpy(latent), len(x), len(rows))
+        values = (pattern.products(x, rows) + b_enc[pattern.latents]).numpy()
+    starts = counts.cumsum() - counts
+    padded = np.full((len(scored), counts.max()), -np.inf, np.float32)
+    padded[frame, np.arange(len(frame)) - starts[frame]] = values
+    places = np.argpartition(padded, padded.shape[1] - k, axis=1)[:, padded.shape[1] - k :]
+    best = np.take_along_axis(padded, places, axis=1)
+    return torch.from_numpy(best), torch.from_numpy(latent[starts[:, None] + places])
 
 
 def _screened_by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The same on a GPU; waits for it once, to see whether a frame had more candidates than there is room for."""
     from freud.saes.kernels import triton_select, triton_sparse
 
-    d_sae, error = len(rows), 2 * _error_of_products(x, rows, U)
+    d_sae, error = len(rows), 2 * _error_of_products(x, rows)
     bias, room = b_enc.abs().amax(), ROOM * k
     low, low_bias, block = rows.bfloat16(), b_enc.bfloat16(), max(1, GPU_BLOCK // d_sae)
     with _full_sums():
@@ -335,9 +363,9 @@ def _screened_by_triton(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple
     return values, latents
 
 
-def _error_of_products(x: Tensor, rows: Tensor, u: float) -> Tensor:
+def _error_of_products(x: Tensor, rows: Tensor) -> Tensor:
     """[frames]: the bound of the module docstring on x rows^T, before it is rounded."""
-    return x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * u + u * u + x.shape[1] * 2.0**-23)
+    return x.norm(dim=1) * rows.norm(dim=1).amax() * (2 * U + U * U + x.shape[1] * 2.0**-23)
 
 
 @contextmanager
@@ -351,50 +379,17 @@ def _full_sums() -> Iterator[None]:
         flags.allow_bf16_reduced_precision_reduction = allowed
 
 
-def _candidates(
-    scored: Tensor, maxima: Tensor, d_sae: int, k: int, slack: tuple[Tensor, float, Tensor] | None
-) -> Pattern | None:
-    """Those of the approximate scores [frames, d_sae padded to whole groups] that may be among the k largest.
-
-    maxima: of their groups, [frames, groups].
-    slack: twice the error of the products [frames], twice the relative error of their rounding, the largest bias.
-    None if that cannot be told, as something is not finite.
-    """
-    frames, groups = maxima.shape
-    least = torch.from_numpy(np.partition(maxima.numpy(), groups - k, axis=1)[:, groups - k].copy())
-    if slack is not None:
-        error, rounding, bias = slack
-        least -= error + 1.02 * rounding * (least.abs() + bias + error)
-    if not torch.isfinite(least).all():
-        return None
-    frame, latent = reaching(scored, maxima, least)
-    pattern = Pattern.ragged(torch.from_numpy(frame), torch.from_numpy(latent), frames, d_sae)
-    return pattern if int(pattern.offsets.diff().amin()) >= k else None
-
-
-def reaching(scored: Tensor, maxima: Tensor, least: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (ascending) and latents of the scores [frames, d_sae padded] that reach `least` [frames].
+def reaching(scored: Tensor, maxima: Tensor, least: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames (ascending), latents and values of the scores [frames, d_sae padded] that reach `least` [frames].
 
     maxima: of their groups, [frames, groups]; only in groups whose maximum reaches it is looked any further.
     """
-    padded = scored.shape[1]
     group = np.flatnonzero((maxima >= least[:, None]).numpy())  # NumPy finds and divides several times as fast as torch
-    frame = group // maxima.shape[1]
+    frame, group_of_frame = np.divmod(group, maxima.shape[1])
     members = scored.view(-1, GROUP).index_select(0, torch.from_numpy(group))
     member = np.flatnonzero((members >= least[torch.from_numpy(frame), None]).numpy())
-    latent = (group * GROUP)[member // GROUP] + member % GROUP
-    frame = latent // padded
-    return frame, latent - frame * padded
-
-
-def _largest_of_each(values: Tensor, pattern: Pattern, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of the values [active] of each frame, and their places among them: each [frames, k]."""
-    starts = pattern.offsets[:-1]
-    column = torch.arange(len(values), dtype=torch.int32) - starts[pattern.frames]
-    padded = torch.full((len(pattern), int(pattern.offsets.diff().amax())), -torch.inf)
-    padded[pattern.frames, column] = values
-    best, place = padded.topk(k, dim=1, sorted=False)
-    return best, starts[:, None] + place
+    which = member // GROUP
+    return frame[which], (group_of_frame * GROUP)[which] + member % GROUP, members.numpy().reshape(-1)[member]
 
 
 @cache
@@ -410,7 +405,8 @@ def _bfloat16_is_faster(d_sae: int, width: int, threads: int) -> bool:
         return False
     x, rows = torch.ones(256, width), torch.ones(d_sae, width)
     low, scored = rows.bfloat16(), torch.empty(256, d_sae)
-    return _seconds(lambda: scored.copy_(x.bfloat16() @ low.T)) < _seconds(lambda: torch.mm(x, rows.T, out=scored))
+    seconds = _seconds(lambda: scored.copy_(x.bfloat16() @ low.T))
+    return seconds < CLEARLY * _seconds(lambda: torch.mm(x, rows.T, out=scored))
 
 
 @cache

@@ -95,8 +95,8 @@ def _pattern(x: Tensor, W_enc: Tensor, b_enc: Tensor, least: Tensor) -> tuple[Pa
     for these, scored, maxima in screen(x, rows, bias):
         if maxima.isnan().any():
             return None
-        frame, latent = reaching(scored, maxima, zero[: len(scored)])
-        values.append(scored.numpy()[frame, latent])
+        frame, latent, found = reaching(scored, maxima, zero[: len(scored)])
+        values.append(found)
         frames.append(frame + these.start)
         latents.append(latent)
     latent = torch.from_numpy(np.concatenate(latents))

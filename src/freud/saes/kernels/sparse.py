@@ -162,7 +162,7 @@ def _gathered_products(left: Tensor, right: Tensor, latents: Tensor) -> Tensor:
 
 def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
     """Sums of values times rows `places` of dense over the segments between starts: [len(starts) - 1, width]."""
-    sums = dense.new_empty(len(starts) - 1, dense.shape[1])
+    sums, values = dense.new_empty(len(starts) - 1, dense.shape[1]), values.detach()
     for into, columns in zip(sums.split(SLICE, dim=1), dense.split(SLICE, dim=1), strict=True):
         into.copy_(
             F.embedding_bag(
