@@ -66,7 +66,8 @@ class Optimizer:
 
     def _plain(self) -> tuple[Tensor, Tensor]:
         self.training.before_step()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.clip)
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         bad = self._adam(norm)
         self.training.after_step()
         return norm, bad
@@ -81,7 +82,6 @@ class Optimizer:
         others = [weight for weight in self.weights if weight is not decoder]
         gradients = [weight.grad for weight in others if weight.grad is not None]
         norm = torch.hypot(torch.nn.utils.get_total_norm(gradients), squares.sum().sqrt())
-        torch.nn.utils.clip_grads_with_norm_(others, self.clip, norm)
         bad = self._adam(norm)
         group = self.adam.param_groups[0]
         factor = (self.clip / (norm + 1e-6)).clamp(max=1)  # as torch clips
@@ -91,11 +91,13 @@ class Optimizer:
         return norm, bad
 
     def _adam(self, norm: Tensor) -> Tensor:
-        """Adam for all weights that have a gradient, unless `norm` is not finite; whether it is not."""
+        """Clip and do Adam for all weights that have a gradient, unless `norm` is not finite; whether it is not."""
         bad = ~norm.isfinite()
         for weight, rows in zip(self.weights, self._rows, strict=True):
             if rows is not weight:
                 rows.grad = None if weight.grad is None else weight.grad.T
-        self.adam.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue] - fused Adam then does nothing
+        # Fused Adam divides gradients as it reads them, and does nothing at all if told so.
+        self.adam.grad_scale = ((norm + 1e-6) / self.clip).clamp(min=1)  # pyright: ignore[reportAttributeAccessIssue]
+        self.adam.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue]
         self.adam.step()
         return bad
