@@ -190,8 +190,9 @@ def screen(x: Tensor, rows: Tensor, bias: Tensor, *, low: bool = False) -> Itera
         [frames, groups].
     """
     d_sae = len(rows)
-    block = max(1, BLOCK // d_sae)
-    held = torch.empty(min(block, len(x)), -(-d_sae // GROUP) * GROUP)
+    count = max(1, round(len(x) * d_sae / BLOCK))
+    block = max(1, -(-len(x) // count))  # all alike: a few frames that are left take as long as many
+    held = torch.empty(block, -(-d_sae // GROUP) * GROUP)
     held[:, d_sae:] = -torch.inf
     factor = (rows.bfloat16() if low else rows).T
     for first in range(0, len(x), block):
