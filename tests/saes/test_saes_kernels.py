@@ -129,7 +129,8 @@ def test_frames_of_zeros_take_any_latents() -> None:
 
 
 @pytest.mark.parametrize("d_sae", [100, 2048])
-def test_autocast_chooses_by_bfloat16_and_keeps_values_in_float32(d_sae: int) -> None:
+def test_autocast_chooses_by_bfloat16_and_keeps_values_in_float32(monkeypatch: pytest.MonkeyPatch, d_sae: int) -> None:
+    monkeypatch.setattr(choose, "_bfloat16_is_faster", lambda *_: choose._has_bfloat16())
     generator = torch.Generator().manual_seed(2)
     W_enc, b_enc, _ = dictionary(64, d_sae, generator)  # noqa: N806
     x = torch.randn(300, 64, generator=generator)

@@ -14,9 +14,9 @@ On a GPU the product is made whole and kernels do the same in registers (`triton
 
 So the result is that of float32 whichever product was made, to rounding; which is faster is measured once a process,
 and bfloat16 has to be so by a quarter, so that no noise decides. Under autocast (`precision="bfloat16"`) step 2 allows
-no error: latents whose scores differ by less than bfloat16 can tell may be taken for each other, while the values stay
-float32. Where k is over 1/64 of the latents nothing could be dropped: there all scores are made in float32 and their k
-largest taken.
+bfloat16 no error: latents whose scores differ by less than it can tell may be taken for each other, while the values
+stay float32. Where k is over 1/64 of the latents nothing could be dropped: there all scores are made in float32 and
+their k largest taken.
 
 The largest of all frames together (`largest_of_all`) are those above a score that is first guessed from a few frames:
 if more than are wanted reach it, the largest are among them; if fewer do, it is guessed lower.
@@ -26,9 +26,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from freud.saes.kernels.shares import in_shares
 from freud.saes.kernels.sparse import Pattern, by_latent, has_triton, scores, triton_for
 
 GROUP = 32  # latents; amax over fewer is not vectorized
@@ -160,19 +160,27 @@ def _largest_of_all(x: Tensor, rows: Tensor, b_enc: Tensor, count: int) -> tuple
     while True:
         reached = len(sample) - max(1, round(share * len(sample)))
         least = max(0.0, float(np.partition(sample, reached)[reached])) if reached > 0 else 0.0
-        values, places = [], []
-        for these, scored, maxima in screen(x, rows, b_enc):
-            frame, latent, found = reaching(scored, maxima, torch.full((len(scored),), least))
-            values.append(found)
-            places.append((frame + these.start) * d_sae + latent)
-            if sum(map(len, values)) > 4 * count:  # the guess was low
-                kept, place = _first(np.concatenate(values), np.concatenate(places), count)
-                values, places, least = [kept], [place], float(kept.min())
-        found, place = np.concatenate(values), np.concatenate(places)
+        shares = in_shares(partial(_reaching_most, x, rows, b_enc, count, least), frames)
+        found, place = (np.concatenate(each) for each in zip(*shares, strict=True))
         if len(found) >= count or least <= 0:
             found, place = _first(found, place, count)
             return torch.from_numpy(found), torch.from_numpy(place)
         share *= 2
+
+
+def _reaching_most(
+    x: Tensor, rows: Tensor, b_enc: Tensor, count: int, least: float, share: slice
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values and places of the scores of some frames that reach `least`; of many more than `count`, the largest."""
+    values, places = [], []
+    for these, scored, maxima in screen(x[share], rows, b_enc):
+        frame, latent, found = reaching(scored, maxima, torch.full((len(scored),), least))
+        values.append(found)
+        places.append((frame + share.start + these.start) * len(rows) + latent)
+        if sum(map(len, values)) > 4 * count:  # the guess was low
+            kept, place = _first(np.concatenate(values), np.concatenate(places), count)
+            values, places, least = [kept], [place], float(kept.min())
+    return np.concatenate(values), np.concatenate(places)
 
 
 def some_frames(x: Tensor) -> Tensor:
@@ -269,9 +277,13 @@ def largest(scored: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if scored.device.type != "cpu" or scored.dtype != torch.float32:
         return scored.topk(k, dim=1, sorted=False)
     values, places = scored.new_empty(len(scored), k), torch.empty(len(scored), k, dtype=torch.int64)
-    parts = (each.split(max(1, BLOCK // 16 // scored.shape[1])) for each in (scored, values, places))
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(_partition_into, *parts))
+
+    def share(rows: slice) -> None:
+        parts = (each[rows].split(max(1, BLOCK // 16 // scored.shape[1])) for each in (scored, values, places))
+        for part in zip(*parts, strict=True):
+            _partition_into(*part)
+
+    in_shares(share, len(scored))
     return values, places
 
 
@@ -294,20 +306,26 @@ def _partition_into(scored: Tensor, values: Tensor, places: Tensor) -> None:
 def _screened(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
     """The three steps of the module docstring."""
     d_sae, width = rows.shape
-    low = not exact or _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
+    low = _bfloat16_is_faster(d_sae, width, torch.get_num_threads())
     error = 2 * _error_of_products(x, rows) if low and exact else None
     bias = b_enc.abs().amax()
     values = torch.empty(len(x), k)
     latents = torch.empty(len(x), k, dtype=torch.int32)
-    for these, scored, maxima in screen(x, rows, b_enc, low=low):
-        groups = maxima.shape[1]
-        least = torch.from_numpy(np.partition(maxima.numpy(), groups - k, axis=1)[:, groups - k].copy())
-        if error is not None:
-            least -= error[these] + 1.02 * 2 * U * (least.abs() + bias + error[these])
-        found = _largest_reaching(scored, maxima, least, k, (x[these], rows, b_enc) if low else None)
-        if found is None:  # something is not finite
-            found = torch.addmm(b_enc, x[these], rows.T).topk(k, dim=1, sorted=False)
-        values[these], latents[these] = found
+
+    def share(frames: slice) -> None:
+        part, into = x[frames], (values[frames], latents[frames])
+        slack = None if error is None else error[frames]
+        for these, scored, maxima in screen(part, rows, b_enc, low=low):
+            groups = maxima.shape[1]
+            least = torch.from_numpy(np.partition(maxima.numpy(), groups - k, axis=1)[:, groups - k].copy())
+            if slack is not None:
+                least -= slack[these] + 1.02 * 2 * U * (least.abs() + bias + slack[these])
+            found = _largest_reaching(scored, maxima, least, k, (part[these], rows, b_enc) if low else None)
+            if found is None:  # something is not finite
+                found = torch.addmm(b_enc, part[these], rows.T).topk(k, dim=1, sorted=False)
+            into[0][these], into[1][these] = found
+
+    in_shares(share, len(x))
     return values, latents
 
 

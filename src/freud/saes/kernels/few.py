@@ -8,12 +8,14 @@ questions, so that a loss is written once. Which it is depends on the batch and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from freud.saes.kernels.choose import reaching, screen, some_frames
+from freud.saes.kernels.shares import in_shares
 from freud.saes.kernels.sparse import Pattern, by_latent, decode, scores
 
 FEW = 1 / 8  # of all entries: up to there sparse products are faster
@@ -91,14 +93,22 @@ def _pattern(x: Tensor, W_enc: Tensor, b_enc: Tensor, least: Tensor) -> tuple[Pa
     rows, bias = by_latent(W_enc), b_enc - least
     if (torch.mm(some_frames(x), rows.T).add_(bias) >= 0).float().mean() > FEW:
         return None
-    zero, values, frames, latents = torch.zeros(len(x)), [], [], []
-    for these, scored, maxima in screen(x, rows, bias):
+    found = in_shares(partial(_above_zero, x, rows, bias), len(x))
+    if any(share is None for share in found):
+        return None
+    frame, latent, value = (torch.from_numpy(np.concatenate(each)) for each in zip(*found, strict=True))
+    return Pattern.ragged(frame, latent, len(x), len(rows)), value + least[latent]
+
+
+def _above_zero(
+    x: Tensor, rows: Tensor, bias: Tensor, share: slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Frames, latents and values of the scores of some frames that are not below zero; None if one is not a number."""
+    found = []
+    for these, scored, maxima in screen(x[share], rows, bias):
         if maxima.isnan().any():
             return None
-        frame, latent, found = reaching(scored, maxima, zero[: len(scored)])
-        values.append(found)
-        frames.append(frame + these.start)
-        latents.append(latent)
-    latent = torch.from_numpy(np.concatenate(latents))
-    pattern = Pattern.ragged(torch.from_numpy(np.concatenate(frames)), latent, len(x), len(rows))
-    return pattern, torch.from_numpy(np.concatenate(values)) + least[latent]
+        frame, latent, value = reaching(scored, maxima, torch.zeros(len(scored)))
+        found.append((frame + share.start + these.start, latent, value))
+    frames, latents, values = map(np.concatenate, zip(*found, strict=True))
+    return frames, latents, values
