@@ -49,6 +49,16 @@ def test_each_thread_uses_no_others_and_the_rest_as_many_as_before() -> None:
         assert (torch.get_num_threads(), elsewhere) == (3, [3])
 
 
+@pytest.mark.parametrize("frames", [1, FRAMES])
+@pytest.mark.usefixtures("three_threads")
+def test_autocast_makes_no_difference(frames: int) -> None:
+    factor = torch.ones(1, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (factor @ factor).dtype == torch.bfloat16
+        assert {product.dtype for product in in_shares(lambda _: factor @ factor, frames)} == {torch.float32}
+        assert (factor @ factor).dtype == torch.bfloat16
+
+
 @pytest.mark.usefixtures("three_threads")
 def test_what_goes_wrong_in_a_share_is_raised() -> None:
     def fail(these: slice) -> None:

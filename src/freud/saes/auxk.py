@@ -169,8 +169,7 @@ class AuxKTraining(Training):
         rows, W_dec = self.W_enc.T.index_select(0, dead), self.W_dec.index_select(0, dead)  # noqa: N806
         count = min(self.aux_k, len(dead))
         if len(dead) >= SPARSE * count and not error.is_cuda:
-            values, pattern = kernels.topk(centered, rows.T, bias, count, scored)
-            _, squared = kernels.error(error, values.relu(), pattern, W_dec, torch.zeros_like(self.b_dec))
+            squared = kernels.unexplained(error, centered, rows, bias, W_dec, count, scored)
         else:
             predicted = kernels.kept(F.linear(centered, rows, bias), count) @ W_dec
             squared = F.mse_loss(predicted.float(), error, reduction="sum")

@@ -8,6 +8,7 @@ backward. `plain.py` says the same in dense autograd and is what every path is t
 from freud.saes.kernels.choose import kept, largest_of_all, looks, topk, topk_apart
 from freud.saes.kernels.few import Dense, Few, above
 from freud.saes.kernels.sparse import Pattern, decode, error, scores
+from freud.saes.kernels.unexplained import unexplained
 
 __all__ = [
     "Dense",
@@ -22,4 +23,5 @@ __all__ = [
     "scores",
     "topk",
     "topk_apart",
+    "unexplained",
 ]

@@ -50,13 +50,7 @@ SAMPLE = 64  # frames to guess from
 GENEROUS = 1.25  # times as many scores as are wanted shall reach the guess
 
 
-def topk(
-    x: Tensor,
-    W_enc: Tensor,  # noqa: N803
-    b_enc: Tensor,
-    k: int,
-    scored: Tensor | None = None,
-) -> tuple[Tensor, Pattern]:
+def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Pattern]:  # noqa: N803
     """The k largest of x W_enc + b_enc on each frame, in no particular order; differentiable in all three.
 
     Args:
@@ -64,17 +58,13 @@ def topk(
         W_enc: [d_in, d_sae]; best kept in memory as [d_sae, d_in].
         b_enc: [d_sae].
         k: at most d_sae.
-        scored: x W_enc + b_enc [frames, d_sae], where it has been made already.
 
     Returns:
         Scores [frames * k] and where they are.
     """
     exact = _exact(x)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        if scored is not None:
-            values, latents = largest(scored, k)
-        else:
-            values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
+        values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
 

@@ -20,12 +20,15 @@ SMALLEST = 256  # frames of a share: each reads all weights
 
 
 def in_shares(work: Callable[[slice], T], frames: int) -> list[T]:
-    """`work` on consecutive slices that make up range(frames), at the same time, without gradients; in their order."""
+    """`work` on consecutive slices that make up range(frames), at the same time; what it returns, in their order.
+
+    It runs without gradients and without autocast, which other threads would not know of.
+    """
     threads = torch.get_num_threads()
     share = max(SMALLEST, -(-frames // threads))
     slices = [slice(first, min(first + share, frames)) for first in range(0, frames, share)]
     run = map if len(slices) == 1 else _threads(threads).map
-    return list(run(torch.no_grad()(work), slices))
+    return list(run(torch.no_grad()(torch.autocast("cpu", enabled=False)(work)), slices))
 
 
 @cache
