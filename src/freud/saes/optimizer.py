@@ -6,6 +6,8 @@ a GPU that has Triton the decoder goes through kernels of its own (`kernels.trit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -66,8 +68,7 @@ class Optimizer:
 
     def _plain(self) -> tuple[Tensor, Tensor]:
         self.training.before_step()
-        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = _norm(self.weights)
         bad = self._adam(norm)
         self.training.after_step()
         return norm, bad
@@ -79,12 +80,10 @@ class Optimizer:
         assert decoder.grad is not None
         grad, decoder.grad = decoder.grad.contiguous(), None
         squares = triton_adam.project(decoder, grad)
-        others = [weight for weight in self.weights if weight is not decoder]
-        gradients = [weight.grad for weight in others if weight.grad is not None]
-        norm = torch.hypot(torch.nn.utils.get_total_norm(gradients), squares.sum().sqrt())
+        norm = torch.hypot(_norm(self.weights), squares.sum().sqrt())
         bad = self._adam(norm)
         group = self.adam.param_groups[0]
-        factor = (self.clip / (norm + 1e-6)).clamp(max=1)  # as torch clips
+        factor = 1 / self._excess(norm)
         lr = torch.as_tensor(group["lr"], device=decoder.device)
         triton_adam.update(decoder, grad, self.state(decoder), factor, bad, lr, group["betas"], group["eps"])
         self.training.constrain()
@@ -97,7 +96,16 @@ class Optimizer:
             if rows is not weight:
                 rows.grad = None if weight.grad is None else weight.grad.T
         # Fused Adam divides gradients as it reads them, and does nothing at all if told so.
-        self.adam.grad_scale = ((norm + 1e-6) / self.clip).clamp(min=1)  # pyright: ignore[reportAttributeAccessIssue]
+        self.adam.grad_scale = self._excess(norm)  # pyright: ignore[reportAttributeAccessIssue]
         self.adam.found_inf = bad.float()  # pyright: ignore[reportAttributeAccessIssue]
         self.adam.step()
         return bad
+
+    def _excess(self, norm: Tensor) -> Tensor:
+        """What gradients of this norm are divided by, as torch clips."""
+        return ((norm + 1e-6) / self.clip).clamp(min=1)
+
+
+def _norm(weights: Sequence[Tensor]) -> Tensor:
+    """Of the gradients of all weights that have one."""
+    return torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])

@@ -64,7 +64,7 @@ def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Patte
     """
     exact = _exact(x)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        values, latents = _largest(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
+        values, latents = largest_scores(x.detach(), by_latent(W_enc.detach()), b_enc.detach(), k, exact)
     pattern = Pattern.regular(latents, W_enc.shape[1])
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
 
@@ -82,7 +82,7 @@ def topk_apart(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, apart: Tensor) -
         is_other = torch.ones(len(rows), dtype=torch.bool, device=x.device)
         is_other[apart] = False
         others = is_other.nonzero()[:, 0]
-        values, latents = _largest(x.detach(), rows[others], b_enc.detach()[others], k, exact)
+        values, latents = largest_scores(x.detach(), rows[others], b_enc.detach()[others], k, exact)
         latents = others[latents.long()]
         # Written so that what is not a number counts as risen, and stays.
         risen = (~(scored.amax(1) <= values.amin(1))).nonzero()[:, 0]
@@ -220,7 +220,7 @@ def _exact(x: Tensor) -> bool:
     return not torch.is_autocast_enabled(x.device.type) or (x.device.type == "cpu" and not _has_bfloat16())
 
 
-def _largest(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool) -> tuple[Tensor, Tensor]:
+def largest_scores(x: Tensor, rows: Tensor, b_enc: Tensor, k: int, exact: bool = True) -> tuple[Tensor, Tensor]:
     """Values and latents [frames, k] of the k largest of x rows^T + b_enc, rows [d_sae, d_in]."""
     d_sae = len(rows)
     if x.device.type == "cpu":

@@ -162,7 +162,8 @@ def _gathered_products(left: Tensor, right: Tensor, latents: Tensor) -> Tensor:
 
 def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
     """Sums of values times rows `places` of dense over the segments between starts: [len(starts) - 1, width]."""
-    sums, values = dense.new_empty(len(starts) - 1, dense.shape[1]), values.detach()
+    sums = dense.new_empty(len(starts) - 1, dense.shape[1])
+    values = values.detach()  # embedding_bag prepares for gradients of what requires them, even where none are made
     for into, columns in zip(sums.split(SLICE, dim=1), dense.split(SLICE, dim=1), strict=True):
         into.copy_(
             F.embedding_bag(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freud.saes.kernels.choose import largest
+from freud.saes.kernels.choose import largest, largest_scores
 from freud.saes.kernels.shares import in_shares
 from freud.saes.kernels.sparse import Pattern
 
@@ -57,8 +57,8 @@ class _Unexplained(torch.autograd.Function):
     ) -> Tensor:
         def share(frames: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             part = x[frames]
-            values, latents = largest(torch.addmm(bias, part, rows.T) if scored is None else scored[frames], k)
-            pattern, values = Pattern.regular(latents, len(rows)), values.relu_().view(-1)
+            found = largest_scores(part, rows, bias, k) if scored is None else largest(scored[frames], k)
+            values, pattern = found[0].relu_().view(-1), Pattern.regular(found[1], len(rows))
             left = error[frames] - pattern.times(values, W_dec)
             grad = pattern.products(left, W_dec).mul_(values > 0)
             return (
