@@ -72,7 +72,7 @@ def _check_archive(path: Path) -> int:
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):  # the second: of a version to come
         raise DamagedFileError(
             f"{path}: cut short, or not a checkpoint written by PyTorch 1.6 or later; download it again"
         ) from None
