@@ -241,4 +241,5 @@ def unit_rows_(weight: Tensor) -> None:
 def remove_parallel_(weight: Tensor) -> None:
     """Take from the gradient of unit rows `weight` [d_sae, d_in] the part that would only change their norm."""
     assert weight.grad is not None
-    weight.grad.addcmul_(torch.linalg.vecdot(weight.grad, weight)[:, None], weight, value=-1)
+    along = torch.bmm(weight.grad[:, None], weight[:, :, None])[:, 0]  # vecdot would write all products first
+    weight.grad.addcmul_(along, weight, value=-1)

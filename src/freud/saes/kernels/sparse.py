@@ -13,7 +13,6 @@ rounded to bfloat16, as those of any product are; sums are float32.
 
 from __future__ import annotations
 
-import warnings
 from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Any
@@ -23,13 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MANY = 1 / 10  # of a frame's latents: from there on a CPU makes all products faster than those at the pattern alone
-BLOCK = 1 << 21  # products made at a time there
 SLICE = 96  # columns of a dense factor that are summed at a time: what is gathered from then stays in a core's cache
-
-with warnings.catch_warnings():  # torch says once a process that compressed sparse rows are in beta
-    warnings.simplefilter("ignore", UserWarning)
-    torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([]).int(), torch.tensor([]), (1, 1))
 
 
 class Pattern:
@@ -69,7 +62,7 @@ class Pattern:
     def frames(self) -> Tensor:
         """[active] int32: the frame of each entry."""
         numbers = torch.arange(len(self), dtype=torch.int32, device=self.latents.device)
-        return numbers.repeat_interleave(self.offsets.diff(), output_size=len(self.latents))
+        return numbers.repeat_interleave(self.per_frame or self.offsets.diff(), output_size=len(self.latents))
 
     @cached_property
     def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,12 +118,10 @@ class Pattern:
 
             out = torch.empty(len(self.latents), device=left.device)
             return triton_sparse.products(left, right, self.latents, self.offsets[:-1], self.offsets[1:], out)
-        if self.per_frame and self.per_frame >= MANY * self.d_sae and left.device.type == "cpu":
-            return _gathered_products(left, right, self.latents.view(-1, self.per_frame)).view(-1)
-        size = (len(self), self.d_sae)
-        empty = torch.zeros(len(self.latents), dtype=left.dtype, device=left.device)
-        where = torch.sparse_csr_tensor(self.offsets, self.latents, empty, size, check_invariants=False)
-        return torch.sparse.sampled_addmm(where, left, right.T, beta=0.0).values()
+        # This is how embedding_bag's weights get their gradient. sampled_addmm does the same more slowly.
+        return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            left, right, self.latents, self.offsets, self.frames, mode=0
+        )
 
     def sums(self, values: Tensor) -> Tensor:
         """Column sums of S: values [active] to [d_sae]."""
@@ -146,18 +137,6 @@ class Pattern:
             return before[starts].diff() > 0
         largest = values.new_zeros(self.d_sae).scatter_reduce_(0, self.latents.long(), values, "amax")
         return largest > 0
-
-
-def _gathered_products(left: Tensor, right: Tensor, latents: Tensor) -> Tensor:
-    """left[i] . right[latents[i, j]], [frames, k], by way of all products."""
-    block = max(1, BLOCK // len(right))
-    found, held = left.new_empty(latents.shape), left.new_empty(min(block, len(left)), len(right))
-    for first in range(0, len(left), block):
-        these = slice(first, first + block)
-        places = latents[these].long()
-        every = torch.mm(left[these], right.T, out=held[: len(places)])
-        torch.gather(every, 1, places, out=found[these])
-    return found
 
 
 def _sum_rows(values: Tensor, places: Tensor, starts: Tensor, dense: Tensor) -> Tensor:
