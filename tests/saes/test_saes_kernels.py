@@ -179,6 +179,7 @@ def test_scoring_some_latents_apart_changes_nothing(seed: int, bfloat16: bool, d
     """Whether they score as high as others, higher than all, or lower."""
     k, d_sae = data.draw(st.integers(1, 6), label="k"), data.draw(st.integers(20, 600), label="d_sae")
     count = data.draw(st.integers(1, d_sae - k), label="apart")
+    most = data.draw(st.integers(1, count), label="most")
     generator = torch.Generator().manual_seed(seed)
     W_enc, b_enc, _ = dictionary(24, d_sae, generator)  # noqa: N806
     x = torch.randn(40, 24, generator=generator)
@@ -186,9 +187,11 @@ def test_scoring_some_latents_apart_changes_nothing(seed: int, bfloat16: bool, d
     b_enc[apart] += data.draw(st.sampled_from([-3.0, 0.0, 3.0]), label="more")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "_bfloat16_is_faster", lambda *_: bfloat16 and choose._has_bfloat16())
-        values, pattern, scored = kernels.topk_apart(x, W_enc, b_enc, k, apart)
+        values, pattern, (found, places) = kernels.topk_apart(x, W_enc, b_enc, k, apart, most)
     expected = x @ W_enc + b_enc
-    torch.testing.assert_close(scored, expected[:, apart], rtol=1e-4, atol=1e-5)
+    best = expected[:, apart].topk(most, dim=1)
+    assert torch.equal(places.long().sort(1).values, best.indices.sort(1).values)
+    torch.testing.assert_close(found, expected[:, apart].gather(1, places.long()), rtol=1e-4, atol=1e-5)
     best = expected.topk(k, dim=1)
     assert torch.equal(pattern.latents.view(-1, k).long().sort(1).values, best.indices.sort(1).values)
     torch.testing.assert_close(values.view(-1, k).sort(1, descending=True).values, best.values, rtol=1e-4, atol=1e-5)
@@ -198,7 +201,7 @@ def test_what_is_not_a_number_stays_so_among_latents_scored_apart() -> None:
     W_enc, b_enc, W_dec = dictionary(8, 600, torch.Generator().manual_seed(1))  # noqa: N806
     x = torch.ones(20, 8)
     W_enc[3, 5] = torch.nan
-    values, pattern, _ = kernels.topk_apart(x, W_enc, b_enc, 4, torch.arange(100))
+    values, pattern, _ = kernels.topk_apart(x, W_enc, b_enc, 4, torch.arange(100), 7)
     assert not torch.isfinite(kernels.decode(values.relu(), pattern, W_dec)).all()
 
 

@@ -3,7 +3,7 @@
     auxiliary = ||e - e_hat||^2 / ||e||^2,   e = x - x_hat (detached)
 
 where e_hat decodes, without b_dec, the aux_k largest relu(pre) among dead latents (Gao et al. 2024, arXiv 2406.04093,
-appendix A.2).
+appendix A.2). Dead are those that were so before the batch: it is known which, whatever fires in it.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Reconstructed(NamedTuple):
     loss: Loss
     error: Tensor  # x - x_hat, [frames, d_in]
     fired: Tensor  # [d_sae] bool
-    scored: Tensor | None = None  # scores [frames, silent] of latents that have long been silent, where they were made
+    dead: tuple[Tensor, Tensor] | None = None  # values and places of the largest among dead latents, if they were found
 
 
 class _Count:
-    """How many latents will be silent so many frames on: a number that the host waits for only when it is read.
+    """How many latents will be dead so many frames on if none fires: the host waits for it only when it is read.
 
     Args:
         since_fired: the counters, [d_sae].
@@ -89,9 +89,8 @@ class AuxKTraining(Training):
         self.aux_coefficient = settings.aux_coefficient
         self.b_enc = nn.Parameter(torch.zeros(len(self.since_fired)))
         self.W_enc.data.mul_(ENCODER)
-        self._room: int | None = None  # for silent latents in the coming batch; None if that has not been looked into
+        self._room: int | None = None  # for dead latents in the coming batch; None if that has not been looked into
         self._next: _Count | None = None
-        self._frames = 0  # of the last batch
         self._version = 0  # of the counters, after they were last counted up
 
     def loss(self, x: Tensor, progress: float) -> Loss:
@@ -99,13 +98,13 @@ class AuxKTraining(Training):
         centered, shift = center(x, self.W_enc, self.b_dec)
         b_enc = shift + self.b_enc
         frames = parallel.total_frames(x)
-        silent = self._silent(frames)
-        found = self.reconstruct(x, centered, b_enc, silent)
+        dead, is_dead = self._dead()
+        found = self.reconstruct(x, centered, b_enc, dead)
         loss = found.loss
         self.count_firing(found.fired, frames)
         self._room, self._version = None, self.since_fired._version
         if self.aux_coefficient:
-            auxiliary = self.auxiliary(centered, b_enc, silent, found)
+            auxiliary = self.auxiliary(centered, b_enc, dead, is_dead, found)
             loss.parts["auxiliary"] = auxiliary.detach()
             loss.total = loss.total + self.aux_coefficient * auxiliary
         return loss
@@ -117,64 +116,63 @@ class AuxKTraining(Training):
 
     @torch.no_grad()
     def _make_room(self, frames: int) -> int:
-        """Find out for how many silent latents there has to be room in a batch of so many frames.
+        """Find out for how many dead latents there has to be room in a batch of so many frames.
 
         That is known without waiting for the step before it: where the counters stood before that step, it is how many
-        would be silent if no latent fired in two batches.
+        would be dead after it if no latent fired.
         """
         count = self._next
         touched = self._version != self.since_fired._version
-        if count is None or touched or self._frames != frames:
-            count = _Count(self.since_fired, frames, self.dead_after)
-        self._next, self._frames = _Count(self.since_fired, 2 * frames, self.dead_after), frames
+        if count is None or touched:
+            count = _Count(self.since_fired, 0, self.dead_after)
+        self._next = _Count(self.since_fired, frames, self.dead_after)
         self._room = min(_rounded_up(int(count)), len(self.since_fired))
         return self._room
 
     @torch.no_grad()
-    def _silent(self, frames: int | Tensor) -> Tensor:
-        """[silent] int64, ascending: the latents that are dead if this batch of so many frames does not revive them.
+    def _dead(self) -> tuple[Tensor, Tensor | None]:
+        """The dead latents [dead] int64, ascending.
 
-        As many as there is room for, if that was found out: then others may follow.
+        As many as there is room for, if that was found out: then others may follow, and which are dead is told by
+        [room] bool.
         """
         if not self.aux_coefficient:
-            return self.since_fired.new_empty(0)
-        silent = self.since_fired + frames > self.dead_after
+            return self.since_fired.new_empty(0), None
+        is_dead = self.since_fired > self.dead_after
         if self._room is None:
-            return silent.nonzero()[:, 0]
-        return silent.byte().sort(descending=True, stable=True).indices[: self._room]
+            return is_dead.nonzero()[:, 0], None
+        dead = is_dead.byte().sort(descending=True, stable=True).indices[: self._room]
+        return dead, is_dead[dead]
 
     @abstractmethod
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
-        """Choose among pre = centered W_enc + b_enc; `silent` are the latents that are dead if they are not chosen."""
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, dead: Tensor) -> Reconstructed:
+        """Choose among pre = centered W_enc + b_enc; `dead` are latents that will hardly be chosen."""
 
-    def auxiliary(self, centered: Tensor, b_enc: Tensor, silent: Tensor, found: Reconstructed) -> Tensor:
+    def auxiliary(
+        self, centered: Tensor, b_enc: Tensor, dead: Tensor, is_dead: Tensor | None, found: Reconstructed
+    ) -> Tensor:
         """The auxiliary loss.
 
         Args:
             centered: x - b_dec, [frames, d_in].
             b_enc: [d_sae].
-            silent: [silent] int64, the dead latents and others, such as those that this batch has revived.
-            found: what the others reconstructed.
+            dead: [dead] int64, the dead latents and perhaps others.
+            is_dead: [dead] bool; None if all are.
+            found: what all latents reconstructed.
         """
-        error, scored = found.error.detach(), found.scored
-        is_dead = self.since_fired[silent] > self.dead_after
-        bias, dead = b_enc[silent], silent
-        if error.is_cuda:  # where leaving out those that are not dead would stop the device to count them
-            bias = bias.masked_fill(~is_dead, -torch.inf)
-        elif not is_dead.all():
-            dead, bias = silent[is_dead], bias[is_dead]
-            scored = None if scored is None else scored[:, is_dead]
+        error = found.error.detach()
         if not len(dead):
             return error.new_zeros(())
         rows, W_dec = self.W_enc.T.index_select(0, dead), self.W_dec.index_select(0, dead)  # noqa: N806
+        bias = b_enc[dead] if is_dead is None else b_enc[dead].masked_fill(~is_dead, -torch.inf)
         count = min(self.aux_k, len(dead))
         if len(dead) >= SPARSE * count and not error.is_cuda:
-            squared = kernels.unexplained(error, centered, rows, bias, W_dec, count, scored)
+            squared = kernels.unexplained(error, centered, rows, bias, W_dec, count, found.dead)
         else:
             predicted = kernels.kept(F.linear(centered, rows, bias), count) @ W_dec
             squared = F.mse_loss(predicted.float(), error, reduction="sum")
         scale = parallel.total(found.loss.reconstruction).clamp_min(torch.finfo(error.dtype).tiny)
-        return squared / scale * is_dead.any()
+        return squared / scale if is_dead is None else squared / scale * is_dead.any()
 
 
 def _rounded_up(number: int) -> int:

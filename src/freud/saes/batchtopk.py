@@ -53,7 +53,7 @@ class BatchTopKTraining(AuxKTraining):
     def expect(self, x: Tensor) -> int | None:
         """None: how many latents are above zero is found out in the step."""
 
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, dead: Tensor) -> Reconstructed:
         values, pattern = self.choose(centered, b_enc)
         error, squared = kernels.error(x, values, pattern, self.W_dec, self.b_dec)
         loss = Loss(squared / parallel.variance(x), squared.detach(), values.new_tensor(len(values) / len(x)), {})

@@ -52,7 +52,7 @@ class MatryoshkaTraining(BatchTopKTraining):
         super().__init__(settings, sample, seed)
         self.bounds = [0, *(round(share * len(self.since_fired)) for share in settings.prefixes)]
 
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, dead: Tensor) -> Reconstructed:
         values, pattern = self.choose(centered, b_enc)
         bounds = list(pairwise(self.bounds))
         error, every = x - self.b_dec, []

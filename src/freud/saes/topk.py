@@ -80,22 +80,24 @@ class TopKTraining(AuxKTraining):
         room = super().expect(x)
         return None if kernels.looks(x, len(self.since_fired), self.most) else room
 
-    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, silent: Tensor) -> Reconstructed:
+    def reconstruct(self, x: Tensor, centered: Tensor, b_enc: Tensor, dead: Tensor) -> Reconstructed:
         variance = parallel.variance(x)
-        values, pattern, scored = self.choose(centered, b_enc, silent)
+        values, pattern, of_dead = self.choose(centered, b_enc, dead)
         values, total = values.relu(), torch.zeros((), device=x.device)
         if self.most > self.k:
             total = MULTI_WEIGHT * self._error(x, values, pattern)[1] / variance
             values, pattern = self._first_k(values, pattern)
         error, squared = self._error(x, values, pattern)
         loss = Loss(squared / variance + total, squared.detach(), (values > 0).sum() / len(x), {})
-        return Reconstructed(loss, error, pattern.fired(values), scored)
+        return Reconstructed(loss, error, pattern.fired(values), of_dead)
 
-    def choose(self, centered: Tensor, b_enc: Tensor, silent: Tensor) -> tuple[Tensor, kernels.Pattern, Tensor | None]:
-        """Values [frames * most], where they are, and the scores of `silent` if it is cheaper to make them here."""
-        many = len(silent) >= SPARSE * self.aux_k and len(silent) + self.most <= len(b_enc)
+    def choose(
+        self, centered: Tensor, b_enc: Tensor, dead: Tensor
+    ) -> tuple[Tensor, kernels.Pattern, tuple[Tensor, Tensor] | None]:
+        """Values [frames * most], where they are, and the largest among `dead` if they are better found here."""
+        many = len(dead) >= SPARSE * self.aux_k and len(dead) + self.most <= len(b_enc)
         if many and centered.device.type == "cpu":
-            return kernels.topk_apart(centered, self.W_enc, b_enc, self.most, silent)
+            return kernels.topk_apart(centered, self.W_enc, b_enc, self.most, dead, self.aux_k)
         return *kernels.topk(centered, self.W_enc, b_enc, self.most), None
 
     def _error(self, x: Tensor, values: Tensor, pattern: kernels.Pattern) -> tuple[Tensor, Tensor]:

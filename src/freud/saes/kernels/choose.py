@@ -39,7 +39,7 @@ from freud.saes.kernels.shares import in_shares
 from freud.saes.kernels.sparse import Pattern, by_latent, has_triton, scores, triton_for
 
 GROUP = 32  # latents; amax over fewer is not vectorized
-BLOCK = 1 << 22  # scores looked at at a time: 16 MB, about what a cache holds
+BLOCK = 1 << 21  # scores looked at at a time: 8 MB, about what a cache holds
 CLEARLY = 3 / 4  # of the time: then one product counts as faster than another
 U = 2.0**-9  # relative error of rounding to bfloat16
 GPU_BLOCK = 1 << 28  # the same on a GPU: 512 MB in bfloat16
@@ -69,27 +69,54 @@ def topk(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Patte
     return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern
 
 
-def topk_apart(x: Tensor, W_enc: Tensor, b_enc: Tensor, k: int, apart: Tensor) -> tuple[Tensor, Pattern, Tensor]:  # noqa: N803
-    """`topk`, and the scores [frames, n] of the latents `apart` [n] int64, which have no gradient; n <= d_sae - k.
+def topk_apart(
+    x: Tensor,
+    W_enc: Tensor,  # noqa: N803
+    b_enc: Tensor,
+    k: int,
+    apart: Tensor,
+    most: int,
+) -> tuple[Tensor, Pattern, tuple[Tensor, Tensor]]:
+    """`topk`, and the `most` largest on each frame of the latents `apart` alone, on a CPU.
 
     For latents that are hardly ever among the k largest and are wanted all the same: they are scored once, in
     float32, and the others are screened without them.
+
+    Args:
+        x, W_enc, b_enc, k: as of `topk`; float32.
+        apart: [n] int64, ascending; n <= d_sae - k.
+        most: at most n.
+
+    Returns:
+        What `topk` does; values and places in `apart`, each [frames, most], without a gradient.
     """
     exact = _exact(x)
+    frames, d_sae = len(x), W_enc.shape[1]
+    is_other = torch.ones(d_sae, dtype=torch.bool)
+    is_other[apart] = False
+    others = is_other.nonzero()[:, 0]
+    values, latents = torch.empty(frames, k), torch.empty(frames, k, dtype=torch.int32)
+    found = torch.empty(frames, most), torch.empty(frames, most, dtype=torch.int32)
+    rows, bias = by_latent(W_enc.detach()), b_enc.detach()
+    of_others, of_apart = ((rows[some], bias[some]) for some in (others, apart))
+
+    def share(these: slice) -> None:
+        best, places = largest_scores(x[these], *of_others, k, exact)
+        where = others[places.long()].int()
+        for block, scored, maxima in screen(x[these], *of_apart):
+            # Written so that what is not a number counts as risen, and stays.
+            risen = block.start + (~(maxima.amax(1) <= best[block].amin(1))).nonzero()[:, 0]
+            if len(risen):
+                every = torch.cat([best[risen], scored[risen - block.start, : len(apart)]], 1)
+                best[risen], place = every.topk(k, dim=1, sorted=False)
+                where[risen] = torch.cat([where[risen], apart.int().expand(len(risen), -1)], 1).gather(1, place)
+            _partition_into(scored, found[0][these][block], found[1][these][block])
+        values[these], latents[these] = best, where
+
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        rows = by_latent(W_enc.detach())
-        scored = torch.mm(x, rows[apart].T).add_(b_enc[apart])  # addmm copies the bias to all frames first
-        is_other = torch.ones(len(rows), dtype=torch.bool, device=x.device)
-        is_other[apart] = False
-        others = is_other.nonzero()[:, 0]
-        values, latents = largest_scores(x.detach(), rows[others], b_enc.detach()[others], k, exact)
-        latents = others[latents.long()]
-        # Written so that what is not a number counts as risen, and stays.
-        risen = (~(scored.amax(1) <= values.amin(1))).nonzero()[:, 0]
-        values[risen], place = torch.cat([values[risen], scored[risen]], 1).topk(k, dim=1, sorted=False)
-        latents[risen] = torch.cat([latents[risen], apart.expand(len(risen), -1)], 1).gather(1, place)
-    pattern = Pattern.regular(latents, W_enc.shape[1])
-    return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern, scored
+        in_shares(share, frames)
+    pattern = Pattern.regular(latents, d_sae)
+    return scores(x, W_enc, b_enc, pattern, values.reshape(-1)), pattern, found
 
 
 def kept(scored: Tensor, k: int) -> Tensor:
@@ -269,7 +296,7 @@ def largest(scored: Tensor, k: int) -> tuple[Tensor, Tensor]:
     values, places = scored.new_empty(len(scored), k), torch.empty(len(scored), k, dtype=torch.int64)
 
     def share(rows: slice) -> None:
-        parts = (each[rows].split(max(1, BLOCK // 16 // scored.shape[1])) for each in (scored, values, places))
+        parts = (each[rows].split(max(1, BLOCK // 8 // scored.shape[1])) for each in (scored, values, places))
         for part in zip(*parts, strict=True):
             _partition_into(*part)
 
@@ -284,9 +311,10 @@ def _partition_into(scored: Tensor, values: Tensor, places: Tensor) -> None:
     least = np.partition(array, n - k, axis=1)[:, n - k]
     found = np.flatnonzero(array >= least[:, None])
     if len(found) == rows * k:
-        place = np.subtract(found.reshape(rows, k), np.arange(0, rows * n, n)[:, None], out=places.numpy())
+        found = found.reshape(rows, k)
+        place = np.subtract(found, np.arange(0, rows * n, n)[:, None], out=places.numpy(), casting="same_kind")
         if ((place[:, 0] >= 0) & (place[:, -1] < n)).all():
-            np.take(array, found.reshape(rows, k), out=values.numpy(), mode="clip")
+            np.take(array, found, out=values.numpy(), mode="clip")
             return
     best = scored.topk(k, dim=1, sorted=False)  # there are ties, or what is not a number
     values.copy_(best.values)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freud.saes.kernels.choose import largest, largest_scores
+from freud.saes.kernels.choose import largest_scores
 from freud.saes.kernels.shares import in_shares
 from freud.saes.kernels.sparse import Pattern
 
@@ -27,7 +27,7 @@ def unexplained(
     bias: Tensor,
     W_dec: Tensor,  # noqa: N803
     k: int,
-    scored: Tensor | None = None,
+    found: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """The loss of the module docstring, [], differentiable in rows, bias and W_dec.
 
@@ -38,9 +38,9 @@ def unexplained(
         bias: [latents].
         W_dec: [latents, d_in].
         k: at most `latents`.
-        scored: x rows^T + bias [frames, latents], where it has been made already.
+        found: values and latents [frames, k] of the k largest, where they are known already.
     """
-    return _Unexplained.apply(rows, bias, W_dec, error, x, k, scored)  # pyright: ignore[reportReturnType]
+    return _Unexplained.apply(rows, bias, W_dec, error, x, k, found)  # pyright: ignore[reportReturnType]
 
 
 class _Unexplained(torch.autograd.Function):
@@ -53,12 +53,15 @@ class _Unexplained(torch.autograd.Function):
         error: Tensor,
         x: Tensor,
         k: int,
-        scored: Tensor | None,
+        found: tuple[Tensor, Tensor] | None,
     ) -> Tensor:
         def share(frames: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             part = x[frames]
-            found = largest_scores(part, rows, bias, k) if scored is None else largest(scored[frames], k)
-            values, pattern = found[0].relu_().view(-1), Pattern.regular(found[1], len(rows))
+            if found is None:
+                best, latents = largest_scores(part, rows, bias, k)
+            else:
+                best, latents = (each[frames] for each in found)
+            values, pattern = best.relu().view(-1), Pattern.regular(latents, len(rows))
             left = error[frames] - pattern.times(values, W_dec)
             grad = pattern.products(left, W_dec).mul_(values > 0)
             return (
