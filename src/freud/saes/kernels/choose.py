@@ -83,8 +83,11 @@ def topk_apart(
     float32, and the others are screened without them.
 
     Args:
-        x, W_enc, b_enc, k: as of `topk`; float32.
-        apart: [n] int64, ascending; n <= d_sae - k.
+        x: [frames, d_in] float32, as of `topk`.
+        W_enc: [d_in, d_sae].
+        b_enc: [d_sae].
+        k: at most d_sae - n.
+        apart: [n] int64, ascending.
         most: at most n.
 
     Returns:
