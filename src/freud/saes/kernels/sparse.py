@@ -13,9 +13,10 @@ rounded to bfloat16, as those of any product are; sums are float32.
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SLICE = 96  # columns of a dense factor that are summed at a time: what is gathered from then stays in a core's cache
+
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """`functools.cached_property`, of which Python 3.11 lets one thread at a time compute any, for all instances."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute = compute
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> T:
+        found = instance.__dict__[self.name] = self.compute(instance)
+        return found
 
 
 class Pattern:
@@ -58,13 +76,13 @@ class Pattern:
         """The number of frames."""
         return len(self.offsets) - 1
 
-    @cached_property
+    @_Once
     def frames(self) -> Tensor:
         """[active] int32: the frame of each entry."""
         numbers = torch.arange(len(self), dtype=torch.int32, device=self.latents.device)
         return numbers.repeat_interleave(self.per_frame or self.offsets.diff(), output_size=len(self.latents))
 
-    @cached_property
+    @_Once
     def _by_latent(self) -> tuple[Tensor, Tensor, Tensor]:
         """Entries sorted by latent: places [active], frames [active], where each latent starts [d_sae + 1]."""
         if self.latents.device.type == "cpu":  # counted into place, which is faster than sorting
@@ -80,7 +98,7 @@ class Pattern:
         frames = (order // self.per_frame).int() if self.per_frame else self.frames[order]
         return order, frames, torch.searchsorted(latents, every, out_int32=True)
 
-    @cached_property
+    @_Once
     def _pieces(self) -> Any:
         """`_by_latent` for `triton_sparse.sum_long_rows`."""
         from freud.saes.kernels import triton_sparse
