@@ -65,7 +65,7 @@ class _Unexplained(torch.autograd.Function):
             left = error[frames] - pattern.times(values, W_dec)
             grad = pattern.products(left, W_dec).mul_(values > 0)
             return (
-                left.square().sum(),
+                torch.linalg.vector_norm(left).square(),
                 pattern.transposed_times(grad, part),
                 pattern.sums(grad),
                 pattern.transposed_times(values, left),
