@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from freud.saes import kernels
+from freud.saes.kernels import shares
 from freud.saes.kernels.shares import SMALLEST, in_shares
 
 FRAMES = 3 * SMALLEST + 5
+TASKS = Path("/proc/self/task")  # the threads of this process
 
 
 @pytest.fixture
@@ -47,6 +51,35 @@ def test_each_thread_uses_no_others_and_the_rest_as_many_as_before() -> None:
         other.start()
         other.join()
         assert (torch.get_num_threads(), elsewhere) == (3, [3])
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir() or shares._openmp_pause() is None, reason="of OpenMP 5 on Linux"
+)
+def test_no_thread_of_openmp_spins_beside_the_shares() -> None:
+    def threads() -> set[str]:
+        return {task.name for task in TASKS.iterdir()}
+
+    x = torch.ones(1 << 20)
+    in_shares(torch.arange(FRAMES).__getitem__, FRAMES)  # threads of ours are there from now on
+    before = threads()
+    x += 1
+    spinning = threads() - before
+    assert len(spinning) == 2
+    assert in_shares(lambda _: becomes_true(lambda: not spinning & threads()), FRAMES) == [True] * 3
+    before = threads()
+    x += 1
+    assert len(threads() - before) == 2
+    assert (x == 3).all()
+
+
+def becomes_true(done: Callable[[], bool]) -> bool:
+    """Whether that comes true: a thread that is sent away takes a moment to go."""
+    until = time.monotonic() + 10
+    while not done() and time.monotonic() < until:
+        time.sleep(0.001)
+    return done()
 
 
 @pytest.mark.parametrize("frames", [1, FRAMES])

@@ -42,7 +42,7 @@ def in_shares(work: Callable[[slice], T], frames: int) -> list[T]:
 
 
 def _send_openmp_away() -> None:
-    """End the threads that OpenMP keeps for this one (OpenMP 5.0, section 3.2.45), where torch's OpenMP can do that."""
+    """End the threads that OpenMP keeps for this one, where torch's OpenMP can do that (from version 5.0 on)."""
     pause = _openmp_pause()
     if pause is not None:
         pause(SOFT)
