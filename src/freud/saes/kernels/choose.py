@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -277,9 +278,14 @@ def looks(x: Tensor, d_sae: int, k: int) -> bool:
 
 def _plain(x: Tensor, rows: Tensor, b_enc: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """All scores of a frame at once, in the precision of x and rows, and the largest of them."""
-    blocks = x.split(max(1, (GPU_BLOCK if x.is_cuda else BLOCK) // len(rows)))
-    found = [largest(F.linear(block, rows, b_enc.to(x.dtype)), k) for block in blocks]
-    return torch.cat([values for values, _ in found]), torch.cat([latents for _, latents in found])
+    block = max(1, (GPU_BLOCK if x.is_cuda else BLOCK) // len(rows))
+
+    def share(frames: slice) -> list[tuple[Tensor, Tensor]]:
+        return [largest(F.linear(part, rows, b_enc.to(x.dtype)), k) for part in x[frames].split(block)]
+
+    shares = in_shares(share, len(x)) if x.device.type == "cpu" else [share(slice(None))]
+    values, latents = (torch.cat(each) for each in zip(*chain(*shares), strict=True))
+    return values, latents
 
 
 def largest(scored: Tensor, k: int) -> tuple[Tensor, Tensor]:
