@@ -507,7 +507,7 @@ def test_latents_of_a_frame_do_not_depend_on_the_other_frames(name: str) -> None
 
 
 def test_there_is_room_for_all_dead_latents() -> None:
-    """It is found out before the batch before: batches of another size, or counters that were touched, are noticed."""
+    """It is found out before the batch before, whatever sizes they have; counters that were touched are noticed."""
     x = torch.randn(260, 12, generator=torch.Generator().manual_seed(0))
     settings = TopK(d_sae=96, k=2, aux_k=25, dead_after=60)  # so many that dead ones are dense, as on a GPU
     ahead, exact = (settings.start(x, 0) for _ in range(2))

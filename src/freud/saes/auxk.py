@@ -133,8 +133,8 @@ class AuxKTraining(Training):
     def _dead(self) -> tuple[Tensor, Tensor | None]:
         """The dead latents [dead] int64, ascending.
 
-        As many as there is room for, if that was found out: then others may follow, and which are dead is told by
-        [room] bool.
+        As many as there is room for, if that was found out, as it is on a GPU alone: then others may follow, and which
+        are dead is told by [room] bool.
         """
         if not self.aux_coefficient:
             return self.since_fired.new_empty(0), None
