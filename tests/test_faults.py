@@ -71,16 +71,29 @@ class Forks:
         return [str(word) for word in (stage, *rest, "--site", SITE, "--out", out)]
 
     def run(
-        self, stage: str, out: Path, *, kill_after: float | None = None, largest: int | None = None
+        self,
+        stage: str,
+        out: Path,
+        *,
+        kill_after: float | None = None,
+        kill_at: str | None = None,
+        largest: int | None = None,
     ) -> tuple[int, str]:
-        """Exit status and standard error; with `kill_after` seconds, the status is -9 if that was soon enough."""
+        """Exit status and standard error.
+
+        It is killed after `kill_after` seconds, or when there is something in `out` that matches `kill_at`; the status
+        is -9 if that was soon enough.
+        """
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps([self.command(stage, out), largest]) + "\n")
         self.process.stdin.flush()
         answers = self.answer()
-        if kill_after is not None:
-            time.sleep(kill_after)
-            with contextlib.suppress(ProcessLookupError):  # it was quicker
+        with contextlib.suppress(ProcessLookupError):  # it was quicker
+            while kill_at is not None and not any(out.glob(kill_at)):
+                os.kill(answers["pid"], 0)
+                time.sleep(0.001)
+            if kill_after is not None or kill_at is not None:
+                time.sleep(kill_after or 0)
                 os.kill(answers["pid"], signal.SIGKILL)
         while "status" not in answers:
             answers |= self.answer()
@@ -123,11 +136,14 @@ def test_killed_twenty_times_it_goes_on_to_the_same_result(forks: Forks, stage: 
     longest = forks.seconds[stage]
     kills = resumed = attempt = 0
     out = forks.folder / f"{stage}-{attempt}"
-    # At least twenty kills, and on until enough of them left something to resume; on a quick machine few do.
+    # At least twenty kills, and on until enough of them hit a run that resumed. On a quick machine few moments leave
+    # something to resume, so every other kill of a new run waits for that.
     while kills < KILLS or (resumed < KILLS // 5 and kills < 5 * KILLS):
         found_something = bool(list(out.glob(leaves)))
         moment = moments.uniform(0, longest)
-        status, said = forks.run(stage, out, kill_after=moment)
+        wait = not found_something and kills % 2 == 1
+        when = {"kill_at": leaves} if wait else {"kill_after": moment}
+        status, said = forks.run(stage, out, **when)
         if status == -signal.SIGKILL:
             kills += 1
             resumed += found_something
@@ -136,7 +152,7 @@ def test_killed_twenty_times_it_goes_on_to_the_same_result(forks: Forks, stage: 
             continue
         assert (status, said) == (0, "")
         assert data(out) == whole
-        if not found_something:  # the machine has become quicker
+        if not found_something and not wait:  # the machine has become quicker
             longest = min(longest, moment)
         attempt += 1
         out = forks.folder / f"{stage}-{attempt}"
