@@ -9,6 +9,7 @@ import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -257,3 +258,14 @@ def test_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
     with artifacts.replacing(tmp_path / "file") as temporary:
         save_file({"x": torch.zeros(1)}, temporary)  # made private by the library
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_duckdb_reads_the_file_of_a_path_and_no_other(tmp_path: Path) -> None:
+    """Brackets, stars and question marks are patterns to DuckDB, and `feature=3` a column; other data lies nearby."""
+    names = ["run1", "run[1]", "run*", "run?", "run[!1]", "[[]", "a'b", "feature=3", "run{1,2}", "run\\1", "é ["]
+    for number, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"value": [number]}), tmp_path / name / "t.parquet")
+    for number, name in enumerate(names):
+        rows = duckdb.sql(f"SELECT * FROM {artifacts.parquet_table(tmp_path / name / 't.parquet')}").fetchall()
+        assert rows == [(number,)], name

@@ -261,3 +261,13 @@ def finish(path: Path | str, kind: str, parameters: Mapping[str, Any], files: li
 def discard(path: Path) -> None:
     """Remove a temporary folder of a stage, if it is there."""
     shutil.rmtree(path, ignore_errors=True)
+
+
+def parquet_table(path: Path) -> str:
+    """One Parquet file as a table in DuckDB's SQL: `SELECT * FROM {parquet_table(path)}`.
+
+    DuckDB reads a path as a pattern (`run[1]` would match `run1`), and a folder named `feature=3` as a column; neither
+    happens with what this returns.
+    """
+    literal = re.sub(r"([\[*?])", r"[\1]", str(path)).replace("'", "''")
+    return f"read_parquet('{literal}', hive_partitioning = false)"

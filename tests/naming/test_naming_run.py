@@ -16,10 +16,12 @@ from freud.cli import main
 from freud.corpus import Corpus
 from freud.errors import FreudError, UnknownNameError
 from freud.features import FeatureIndex
+from freud.features import read as read_index
 from freud.models import AudioModel
 from freud.naming import Names, detection, tables
 from freud.naming.acoustics import MEASURES, clip_acoustics
 from freud.naming.labels import LabelBank
+from freud.naming.sources import Latents
 from freud.saes import load
 
 SAE = Path(freud.__file__).parent / "bundled" / "sae"
@@ -219,3 +221,16 @@ def test_too_little_to_name_is_said(index: FeatureIndex, demo: Corpus, tmp_path:
         naming.name(index, tmp_path / "a", corpus=demo)
     with pytest.raises(FreudError, match="kind of label 'fone'"):
         LabelBank(demo, kinds=("fone",))
+
+
+@pytest.mark.parametrize("folder", ["latents[1]", "feature=3"])
+def test_postings_are_read_from_their_own_folder(index: FeatureIndex, tmp_path: Path, folder: str) -> None:
+    """A folder whose name DuckDB would take for a pattern or a column, beside an index that the pattern matches."""
+    shutil.copytree(index.path, tmp_path / folder)
+    shutil.copytree(index.path, tmp_path / "latents1")
+    table = pq.read_table(index.path / "postings.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "latents1" / "postings.parquet")
+    moved = read_index(tmp_path / folder)
+    for source in (Latents(index), Latents(moved)):
+        blocks = list(source.blocks(np.ones(int(source.index.sql("SELECT count(*) FROM clips")[0][0]), bool)))
+        assert sum(len(block.row) for block in blocks) == table.num_rows

@@ -24,7 +24,7 @@ import pyarrow as pa
 from freud import artifacts
 from freud.activations import SiteActivations
 from freud.activations import read as read_activations
-from freud.artifacts import Artifact
+from freud.artifacts import Artifact, parquet_table
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
 
 KIND = "index"
@@ -95,7 +95,7 @@ class FeatureIndex:
         self.frames: int = facts["frames"]
         self.frames_per_second: float = facts["frames_per_second"]
         self._database = duckdb.connect(":memory:")
-        self._database.execute("SET threads = 2; SET parquet_metadata_cache = true; SET enable_progress_bar = false")
+        self._database.execute("SET parquet_metadata_cache = true; SET enable_progress_bar = false")
         self._unopened = {name.removesuffix(".parquet") for name in facts["files"]}
         self._opening = threading.Lock()
         self._local = threading.local()
@@ -144,9 +144,8 @@ class FeatureIndex:
     def _open_tables(self, query: str) -> None:
         """Check the files of the tables that a query names, each once, so that it waits for no other file."""
         for name in sorted(self._unopened.intersection(re.findall(r"\w+", query.lower()))):
-            path = str(self.artifact.file(f"{name}.parquet"))
-            path = re.sub(r"([\[*?])", r"[\1]", path).replace("'", "''")  # DuckDB takes it for a glob
-            self._database.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+            table = parquet_table(self.artifact.file(f"{name}.parquet"))
+            self._database.execute(f"CREATE VIEW {name} AS SELECT * FROM {table}")
             self._unopened.discard(name)
 
     def check(self, feature: int) -> None:

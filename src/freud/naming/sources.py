@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 
 from freud.activations import SiteActivations
+from freud.artifacts import parquet_table
 from freud.features import FeatureIndex
 from freud.naming.blocks import Block, Dense, Pieces, Sparse
 from freud.saes import SAE
@@ -203,13 +204,12 @@ class _Postings:
     """Postings of some clips in the order of clips and frames; sorted by DuckDB, outside memory where they are many."""
 
     def __init__(self, source: Latents, clips: np.ndarray) -> None:
-        path = str(source.index.artifact.file("postings.parquet"))
+        table = parquet_table(source.index.artifact.file("postings.parquet"))
         database = duckdb.connect(":memory:")
-        database.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 2; SET enable_progress_bar = false")
+        database.execute(f"SET memory_limit = '{MEMORY}'; SET enable_progress_bar = false")
         database.execute("CREATE TABLE chosen AS SELECT unnest(?::INTEGER[]) AS clip", [clips.tolist()])
-        path = path.replace("'", "''")
         found = database.sql(
-            f"SELECT clip, frame, feature, value FROM read_parquet('{path}') SEMI JOIN chosen USING (clip) "
+            f"SELECT clip, frame, feature, value FROM {table} SEMI JOIN chosen USING (clip) "
             f"WHERE feature >= {source.first} AND feature < {source.first + source.features} ORDER BY clip, frame"
         )
         self._database = database  # the reader lives as long as it
