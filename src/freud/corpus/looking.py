@@ -115,7 +115,7 @@ def _look(root: Path, item: Item, given: list[Interval]) -> _Found:
     transcript = item.transcript
     for sidecar in item.sidecars:
         try:
-            text, intervals = read_labels(
+            labels = read_labels(
                 root / sidecar.path, sidecar.tier, info.duration, info.sample_rate, PurePosixPath(item.path).stem
             )
         except FreudError as error:
@@ -123,7 +123,9 @@ def _look(root: Path, item: Item, given: list[Interval]) -> _Found:
             what = f"tier {sidecar.tier} skipped" if sidecar.tier else "labels skipped"
             found.problems.append({"path": sidecar.path, "reason": f"{what}: {reason}"})
             continue
-        transcript = transcript or text
+        found.problems += [{"path": sidecar.path, "reason": problem} for problem in labels.problems]
+        transcript = transcript or labels.transcript
+        intervals = labels.intervals
         last = max((interval[2] for interval in intervals), default=0.0)
         if last > info.duration + 1:
             reason = f"its labels run to {last:.1f} s, but the recording ends at {info.duration:.1f} s"

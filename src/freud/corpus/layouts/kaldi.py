@@ -133,7 +133,7 @@ def _add_ctm(source: Source, result: Plan, starts: dict[str, float]) -> None:
 
     def shifted() -> Iterator[tuple[str, Interval]]:
         with open_text(source.root / "ctm") as file:
-            for name, row in ctm_rows(source.root / "ctm", file):
+            for name, _, row in ctm_rows(source.root / "ctm", file):
                 start = starts.get(name, 0.0)
                 yield name, row._replace(start=row.start + start, end=row.end + start)
 

@@ -116,7 +116,8 @@ def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> 
         try:
             with open_text(root / name) as file:
                 tier = PurePosixPath(name).stem.rpartition(".")[2].lower()
-                labels.extend(ctm_rows(root / name, file, tier if tier in _TIERS else None))
+                lines = ctm_rows(root / name, file, tier if tier in _TIERS else None)
+                labels.extend((recording, interval) for recording, _, interval in lines)
         except FreudError as error:
             problems.append({"path": name, "reason": f"labels skipped: {str(error).removeprefix(f'{root / name}: ')}"})
     return labels

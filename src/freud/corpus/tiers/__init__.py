@@ -4,7 +4,7 @@
 Malformed input is a `FreudError` that names the file and the line.
 """
 
-from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, open_text, read_text
+from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, LabelFile, open_text, read_text
 from freud.corpus.tiers.reading import SUFFIXES, read_labels
 from freud.corpus.tiers.tables import audacity, tier_csv
 from freud.corpus.tiers.textgrid import read_textgrid, textgrid
@@ -13,6 +13,7 @@ __all__ = [
     "SUFFIXES",
     "UNNAMED",
     "Interval",
+    "LabelFile",
     "Labeled",
     "audacity",
     "open_text",

@@ -28,6 +28,16 @@ class Interval(NamedTuple):
     label: str
 
 
+class LabelFile(NamedTuple):
+    """What a label file says of one recording."""
+
+    transcript: str | None
+    intervals: list[Interval]
+    """Sorted by start within each tier."""
+    problems: list[str]
+    """Sentences about parts of the file that are not used, or not as they stand: "line 7: ..."."""
+
+
 class Labeled(Protocol):
     """What can be written: an `Interval` or a `Segment` of a corpus."""
 

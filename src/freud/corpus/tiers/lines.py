@@ -105,8 +105,8 @@ def timit_transcript(text: str, samples: float) -> str | None:
     return match[2] if match and abs(int(match[1]) - samples) <= 0.5 * samples else None
 
 
-def ctm_rows(path: Path, lines: Iterable[str], tier: str | None = None) -> Iterator[tuple[str, Interval]]:
-    """The rows of a CTM, `recording channel start duration label [confidence]`, as (recording, interval).
+def ctm_rows(path: Path, lines: Iterable[str], tier: str | None = None) -> Iterator[tuple[str, str, Interval]]:
+    """The rows of a CTM, `recording channel start duration label [confidence]`, as (recording, channel, interval).
 
     Raises:
         FreudError: a line makes no sense; the message names it.
@@ -123,7 +123,7 @@ def ctm_rows(path: Path, lines: Iterable[str], tier: str | None = None) -> Itera
         except ValueError:
             fail(path, number, expected)
         if not fields[4].startswith("<ALT"):  # the marks of alternatives in references for scoring
-            yield fields[0], Interval(tier or "words", start, start + length, fields[4])
+            yield fields[0], fields[1], Interval(tier or "words", start, start + length, fields[4])
 
 
 def _numbers(path: Path, line: int, fields: list[str], shape: str) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from freud.corpus.tiers.elan import read_elan
-from freud.corpus.tiers.intervals import Interval, read_text
+from freud.corpus.tiers.intervals import LabelFile, read_text
 from freud.corpus.tiers.lines import ctm_rows, is_lab, read_lab, read_timit, timit_transcript
 from freud.corpus.tiers.tables import is_timed, read_table
 from freud.corpus.tiers.textgrid import read_textgrid
@@ -20,7 +20,7 @@ def read_labels(
     duration: float | None = None,
     sample_rate: int = 16_000,
     recording: str | None = None,
-) -> tuple[str | None, list[Interval]]:
+) -> LabelFile:
     """Read a label file: a transcript, or the intervals of one tier or many.
 
     Args:
@@ -30,31 +30,27 @@ def read_labels(
         sample_rate: of the recording, for TIMIT's labels, which count samples.
         recording: the recording's name, where a CTM or a table of Raven is about several.
 
-    Returns:
-        (transcript or None, intervals sorted by start within each tier)
-
     Raises:
         FreudError: it is malformed; the message says where.
     """
     suffix = path.suffix.lower()
     if suffix == ".textgrid":
-        return None, read_textgrid(path)
+        return LabelFile(None, read_textgrid(path), [])
     if suffix == ".eaf":
-        return None, read_elan(path)
+        return LabelFile(None, read_elan(path), [])
     text = read_text(path)
     if suffix in _TIMIT:
-        return None, read_timit(path, text, tier or _TIMIT[suffix], sample_rate)
+        return LabelFile(None, read_timit(path, text, tier or _TIMIT[suffix], sample_rate), [])
     if suffix == ".ctm":
         rows = list(ctm_rows(path, text.splitlines(), tier))
-        several = len({name for name, _ in rows}) > 1
-        return None, sorted(
-            (row for name, row in rows if not several or name == recording), key=lambda row: (row.tier, row.start)
-        )
+        several = len({name for name, _, _ in rows}) > 1
+        intervals = [row for name, _, row in rows if not several or name == recording]
+        return LabelFile(None, sorted(intervals, key=lambda row: (row.tier, row.start)), [])
     if suffix == ".lab" and is_lab(text):
-        return None, read_lab(path, text, tier, duration)
+        return LabelFile(None, read_lab(path, text, tier, duration), [])
     if suffix in {".tsv", ".csv"} or (suffix == ".txt" and is_timed(text)):
-        return None, read_table(path, text, tier, recording)
+        return LabelFile(None, read_table(path, text, tier, recording), [])
     if tier is not None:
-        return None, []
+        return LabelFile(None, [], [])
     said = None if duration is None else timit_transcript(text, duration * sample_rate)
-    return said or " ".join(text.split()) or None, []
+    return LabelFile(said or " ".join(text.split()) or None, [], [])
