@@ -178,7 +178,7 @@ def demo_transcripts(model: models.AudioModel, voices: int = 4) -> list[tuple[Cl
     for clip in clips:
         if clip.transcript and clip.split == "test":
             first.setdefault(clip.speaker, clip)
-    return [(clip, model.transcribe(clips.audio_path(clip)).text) for clip in islice(first.values(), voices)]
+    return [(clip, model.transcribe(clips.samples(clip)).text) for clip in islice(first.values(), voices)]
 
 
 def _is_artifact(path: Path | str) -> bool:

@@ -42,7 +42,7 @@ def test_what_is_written(tree, tmp_path):
     assert sorted(os.listdir(tmp_path / "out")) == ["clips.parquet", "manifest.json", "segments.parquet"]
     clips = pq.read_table(tmp_path / "out" / "clips.parquet")
     assert clips.column_names == (
-        ["id", "path", "offset", "duration", "sample_rate", "transcript", "class", "speaker", "split", "sex"]
+        ["id", "path", "offset", "duration", "sample_rate", "transcript", "class", "speaker", "split", "sex", "channel"]
     )
     assert clips["path"].to_pylist() == ["a.wav", "a/Käse Öl.flac", "b.wav"]
     assert clips["duration"].to_pylist() == [0.25, 1.0, 0.5]
@@ -121,7 +121,7 @@ def test_ids_that_collide_are_told_apart(tree, monkeypatch):
             return "f" * 12 if b"\0" not in self.data else self.data.hex()[-12:].rjust(12, "0")
 
     monkeypatch.setattr(looking.hashlib, "sha256", Weak)
-    assert len({looking._new_id(looking.Item(name), seen) for seen in [set()] for name in "abc"}) == 3
+    assert len({looking._new_id(looking.Item(name), None, seen) for seen in [set()] for name in "abc"}) == 3
 
 
 def test_the_same_command_again_returns_what_is_there(tree, tmp_path):
@@ -297,7 +297,7 @@ def test_many_clips_stay_columns(tmp_path):
 
     n = 200_000
     ids = [f"{i:012x}" for i in range(n)]
-    columns = [ids, [f"{i}.wav" for i in range(n)], [0.0] * n, [1.0] * n, [16_000] * n, *[[None] * n] * 5]
+    columns = [ids, [f"{i}.wav" for i in range(n)], [0.0] * n, [1.0] * n, [16_000] * n, *[[None] * n] * 6]
     segments = [ids[::2], ["words"] * (n // 2), [0.0] * (n // 2), [1.0] * (n // 2), ["a"] * (n // 2)]
     artifacts.begin(tmp_path / "c", "corpus", {"layout": "folder"})
     pq.write_table(pa.table(columns, CLIP_SCHEMA), tmp_path / "c" / "clips.parquet")

@@ -53,6 +53,9 @@ def test_librispeech_with_alignments_by_chapter(librispeech):
     assert labels(opened) == []
     reason = "labels skipped: line 2: expected an utterance, its words and their ends"
     assert [problem["reason"] for problem in opened.problems] == [reason]
+    text(chapter / "84-121123.alignment.txt", line + '84-121123-0001 ",GO" "0.1,0.2"\n')
+    [problem] = corpus.read(librispeech).problems
+    assert problem["reason"] == "has labels of 1 that are not recordings here: 84-121123-0001"
 
 
 # ---- labels in a tree of their own, and CTMs
@@ -71,7 +74,13 @@ def test_labels_in_a_tree_of_their_own(tmp_path):
         ("b/y.wav", "Käse log"),
         ("z.wav", None),
     ]
-    assert opened.problems == [{"path": str(tmp_path / "aligned"), "reason": "2 clips have no label file in it"}]
+    assert opened.problems == [
+        {"path": str(tmp_path / "aligned"), "reason": "2 clips have no label file in it"},
+        {
+            "path": "x.words.tsv",
+            "reason": "not used: several recordings have its name (but a/x.wav, b/x.wav: mind case and folder)",
+        },
+    ]
     beside = text(tmp_path / "audio" / "b" / "x.words.tsv", "0\t0.5\tsecond\n")
     again = corpus.import_corpus(tmp_path / "audio" / "b", tmp_path / "again", labels=beside.parent)
     assert labels(again) == [("words", 0.0, 0.5, "second")]  # once, although it was found twice
@@ -202,7 +211,11 @@ def test_common_voice(tmp_path):
         ("clips/b.wav", "zwei", "2", "test", "male"),
         ("clips/c.wav", "drei", "4", "validated", "other"),
     ]
-    assert opened.problems == [{"path": "test.tsv", "reason": "1 of its 2 rows have no recording here"}]
+    assert opened.problems == [
+        {"path": "test.tsv", "reason": "1 of its 2 rows have no recording here"},
+        {"path": "invalidated.tsv", "reason": "not used: no recording beside it has its name"},
+        {"path": "clips/d.wav", "reason": "not used: no table lists it"},
+    ]
     text(tmp_path / "dev.tsv", head + "4\t../../secret.wav\tx\t2\t\t\n")
     with pytest.raises(FreudError, match=r"dev\.tsv line 2: '\.\./\.\./secret\.wav' is not a path in the corpus"):
         corpus.read(tmp_path)

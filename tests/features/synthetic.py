@@ -93,10 +93,15 @@ def make_store(
 
 
 def make_sae(width: int, latents: int, k: int, *, dead: Sequence[int] = (), seed: int = 0) -> TopKSAE:
-    """A TopK SAE with random weights, whose latents `dead` never fire."""
+    """A TopK SAE with random weights, whose latents `dead` never fire.
+
+    Weights are multiples of 2^-12: with frames of few digits every product and sum is exact in float32, so latents are
+    the same on every processor and for every order of summation.
+    """
     random = torch.Generator().manual_seed(seed)
-    encoder = torch.randn(width, latents, generator=random)
-    bias = torch.randn(latents, generator=random)
+    encoder, bias = (
+        (torch.randn(size, generator=random) * 2**12).round() / 2**12 for size in ((width, latents), (latents,))
+    )
     encoder[:, list(dead)] = 0
     bias[list(dead)] = -1
     origin = {"site": SITE, "model": "toy", "model_fingerprint": "0123"}

@@ -173,7 +173,7 @@ def test_detection_tells_a_good_name_from_a_wrong_one(names: Names, index: Featu
     voiced = detection.by_label(some, index, "acoustic:voiced")
     for item in asked:
         clip = some[item.clip]
-        pitch = clip_acoustics(some.audio_path(clip), clip.offset, clip.duration)[:, MEASURES.index("F0")]
+        pitch = clip_acoustics(some, clip)[:, MEASURES.index("F0")]
         assert voiced(item) == np.isfinite(pitch[round(item.mark_start * 50) : round(item.mark_end * 50)]).any()
     for label, error in (("measure:F0", "is a number"), ("phone:XX", "not among"), ("fone:X", "kind of label")):
         with pytest.raises(FreudError, match=error):

@@ -139,7 +139,10 @@ def test_autocast_chooses_by_bfloat16_and_keeps_values_in_float32(monkeypatch: p
     scores = x @ W_enc + b_enc
     assert values.dtype == torch.float32
     torch.testing.assert_close(values.view(300, 8), scores.gather(1, pattern.latents.view(300, 8).long()))
-    assert 0 <= (scores.topk(8).values.sum() - values.sum()) / values.sum() < 1e-3
+    lost = float((scores.topk(8).values.double().sum() - values.double().sum()) / values.double().sum())
+    # Both sums are of float32 values that were summed over 64 products in different orders, so the better choice may
+    # come out smaller by that rounding, which is at most 64 x 2^-24.
+    assert -64 * 2.0**-24 <= lost < 1e-3
 
 
 def test_gradients_lie_in_memory_as_the_weights_do() -> None:

@@ -140,7 +140,7 @@ def _batches(model: AudioModel, corpus: Corpus, size: int, start: tuple[int, int
         read = 0
         try:
             for window, (_, samples) in enumerate(
-                audio.windows(corpus.audio_path(clip), model.window_samples, clip.offset, clip.duration)
+                corpus.windows(clip, model.window_samples)
             ):
                 read += 1
                 if (index, window) < start:

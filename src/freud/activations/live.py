@@ -199,9 +199,7 @@ class _Pass:
         samples = []
         for clip, start in group:
             try:
-                part = audio.load(
-                    self.corpus.audio_path(clip), clip.offset + start, min(self.seconds, clip.duration - start)
-                )
+                part = self.corpus.samples(clip, start, min(self.seconds, clip.duration - start))
             except FreudError as error:
                 self.problems[clip.name] = str(error)
             else:

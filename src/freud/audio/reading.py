@@ -69,6 +69,7 @@ class AudioInfo:
     """Samples a second, before resampling."""
     channels: int
     """Channels, before they are averaged."""
+    notes: tuple[str, ...] = ()
 
 
 def probe(path: str | PathLike[str]) -> AudioInfo:
@@ -83,7 +84,9 @@ def probe(path: str | PathLike[str]) -> AudioInfo:
         return AudioInfo(source.count() / source.rate, source.rate, source.channels)
 
 
-def stream(path: str | PathLike[str], offset: float = 0.0, duration: float | None = None) -> Iterator[np.ndarray]:
+def stream(
+    path: str | PathLike[str], offset: float = 0.0, duration: float | None = None, channel: int | None = None
+) -> Iterator[np.ndarray]:
     """Read a clip as consecutive blocks of 16 kHz mono samples; memory does not depend on its length.
 
     Channels are averaged; the rate is changed with a band-limited filter (soxr HQ) that runs across blocks.
@@ -99,16 +102,18 @@ def stream(path: str | PathLike[str], offset: float = 0.0, duration: float | Non
     Raises:
         AudioError: the file cannot be read, is cut short, holds NaN or infinity, or ends before the clip.
     """
-    yield from _stream(path, os.fspath(path), offset, duration)
+    yield from _stream(path, os.fspath(path), offset, duration, channel)
 
 
-def load(path: str | PathLike[str], offset: float = 0.0, duration: float | None = None) -> np.ndarray:
+def load(
+    path: str | PathLike[str], offset: float = 0.0, duration: float | None = None, channel: int | None = None
+) -> np.ndarray:
     """Read a whole clip: what `stream` yields, in one array, float32 [samples] at 16 kHz.
 
     Raises:
         AudioError: as `stream`.
     """
-    return np.concatenate(list(stream(path, offset, duration)))
+    return np.concatenate(list(stream(path, offset, duration, channel)))
 
 
 def decode(data: bytes | BinaryIO, name: str) -> np.ndarray:
@@ -163,15 +168,20 @@ def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 # ---- from source to samples
 
 
-def _stream(path: File, name: str, offset: float, duration: float | None) -> Iterator[np.ndarray]:
+def _stream(path: File, name: str, offset: float, duration: float | None, channel=None) -> Iterator[np.ndarray]:
     if not (math.isfinite(offset) and offset >= 0 and (duration is None or duration > 0)):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: times must be positive")
     with open_source(path, name) as source:
         first = round(offset * source.rate)
         # The end is rounded by itself: rounding the length could overrun the file by a sample.
         end = None if duration is None else round((offset + duration) * source.rate)
-        clip = _checked(_clip(source, first, end), source.rate, name, offset)
+        clip = _checked(_one(_clip(source, first, end), channel), source.rate, name, offset)
         yield from _resampled(clip, source.rate, name)
+
+
+def _one(blocks, channel):
+    for b in blocks:
+        yield b if channel is None else b[:, channel : channel + 1]
 
 
 def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterator[np.ndarray]:

@@ -34,7 +34,7 @@ def pad(samples: np.ndarray, window_samples: int) -> np.ndarray:
 
 
 def windows(
-    path: str | PathLike[str], window_samples: int, offset: float = 0.0, duration: float | None = None
+    path: str | PathLike[str], window_samples: int, offset: float = 0.0, duration: float | None = None, channel=None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Cut a clip into consecutive windows while it is being read.
 
@@ -51,7 +51,7 @@ def windows(
         AudioError: as `stream`.
     """
     start, held, size = 0, [], 0
-    for block in stream(path, offset, duration):
+    for block in stream(path, offset, duration, channel):
         while size + len(block) >= window_samples:
             cut = window_samples - size
             yield start, np.concatenate([*held, block[:cut]])

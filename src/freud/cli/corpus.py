@@ -175,6 +175,7 @@ def _tell(found: Info, json: bool) -> None:
         ["labeled", found.labeled],
         *([name, _said(groups)] for name, groups in _groups(found)),
         *([f"tier {t.name}", f"{t.intervals} intervals of {t.clips} clips, {t.labels} labels"] for t in found.tiers),
+        ["unused files", found.unused],
         ["problems", len(found.problems)],
     ]
     print_table(["corpus", str(found.path or found.root)], rows)

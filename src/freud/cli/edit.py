@@ -166,12 +166,9 @@ def _percentile(feature: Feature, model: AudioModel, clips: Corpus | None, resul
         return browse.percentile(pipeline.open_index(result, feature.site, feature.basis), feature.index)
     if clips is None:
         raise FreudError("--add in units of the 99th percentile needs --corpus or --result; or give --unit raw")
-    from freud import audio
     from freud.editing import percentile
 
-    return percentile(
-        model, feature, (audio.load(clips.audio_path(each), each.offset, each.duration) for each in clips)
-    )
+    return percentile(model, feature, (clips.samples(each) for each in clips))
 
 
 def _clip(clips: Corpus | None, clip: str | None) -> dict[str, Any]:
@@ -181,12 +178,7 @@ def _clip(clips: Corpus | None, clip: str | None) -> dict[str, Any]:
     if clips is None or Path(clip).is_file():
         return {"audio": clip}
     found = clips[clip]
-    return {
-        "audio": clips.audio_path(found),
-        "offset": found.offset,
-        "duration": found.duration,
-        "segments": clips.segments(found.id),
-    }
+    return {"audio": clips.samples(found), "segments": clips.segments(found.id)}
 
 
 def _edit(feature: Feature, given: dict[str, Any], unit: Callable[[Feature], float] | None) -> Edit:
@@ -225,12 +217,9 @@ def _sweep(
 
         done = sweep_corpus(model, clips, features, factors, out, controls=controls, substitute=substitute)
         return pq.read_table(done.file("curves.parquet")).to_pylist()
-    from freud import audio
-
     where = _clip(clips, clip)
-    samples = audio.load(where["audio"], where.get("offset", 0.0), where.get("duration"))
     told = sweep_clip(
-        model, samples, features, factors,
+        model, where["audio"], features, factors,
         segments=where.get("segments", ()), controls=controls, substitute=substitute,
     )  # fmt: skip
     return curves(told).to_pylist()

@@ -1,7 +1,8 @@
 """Writing the tiers of a corpus for other programs: a TextGrid a recording, or CSV, or Audacity's labels a tier.
 
-Files lie as the recordings do, with their names, and times count from the start of the recording; so what is exported
-beside the recordings, or given with `labels`, is imported again as it was.
+Files lie as the recordings do, with their names, one for each channel where clips are channels
+(`call.channel-0.TextGrid`), and times count from the start of the recording; so what is exported beside the recordings,
+or given with `labels`, is imported again as it was.
 """
 
 from __future__ import annotations
@@ -80,28 +81,28 @@ def export_tiers(
     out = Path(out)
     recordings = files = count = 0
     for path, clips in itertools.groupby(progress(corpus), key=lambda clip: clip.path):
-        end, rows = 0.0, dict[Interval, None]()  # parts of a recording may overlap
+        end, channels = 0.0, dict[int | None, dict[Interval, None]]()  # parts of a recording may overlap
         for clip in clips:
             end = max(end, clip.offset + clip.duration)
             for row in corpus.segments(clip.id):
                 if not tiers or row.tier in tiers:
-                    rows[Interval(row.tier, clip.offset + row.start, clip.offset + row.end, row.label)] = None
-        if not rows:
-            continue
-        recordings += 1
-        count += len(rows)
-        for name, content in _files(path, list(rows), format, end):
-            _write(out / name, content)
-            files += 1
+                    interval = Interval(row.tier, clip.offset + row.start, clip.offset + row.end, row.label)
+                    channels.setdefault(clip.channel, {})[interval] = None
+        recordings += bool(channels)
+        for channel, rows in channels.items():
+            count += len(rows)
+            for name, content in _files(path, channel, list(rows), format, end):
+                _write(out / name, content)
+                files += 1
     return Exported(out, recordings, files, count)
 
 
-def _files(path: str, rows: list[Interval], format: str, end: float) -> list[tuple[str, str]]:
-    """The files of a recording, as (path below the output folder, content)."""
+def _files(path: str, channel: int | None, rows: list[Interval], format: str, end: float) -> list[tuple[str, str]]:
+    """The files of a recording or one of its channels, as (path below the output folder, content)."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts:  # a recording elsewhere; names there may be the same
         pure = PurePosixPath(f"{pure.stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}.x")
-    stem = str(pure.with_suffix(""))
+    stem = str(pure.with_suffix("")) + ("" if channel is None else f".channel-{channel}")
     if format == "textgrid":
         return [(f"{stem}.TextGrid", tier_text(rows, format, end))]
     if format == "csv":

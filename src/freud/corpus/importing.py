@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +23,7 @@ from freud.corpus.looking import write
 from freud.corpus.sidecars import elsewhere
 from freud.corpus.table import CLIPS, SEGMENTS, Corpus
 from freud.corpus.tree import Source
+from freud.corpus.unused import unused_files
 from freud.errors import FreudError
 
 KIND = "corpus"
@@ -148,36 +149,54 @@ def _plan(source: Source, layout: str, labels: PathLike | None = None) -> Plan:
         folder = source.root / (source.file or "")
         raise FreudError(f"{folder}: no recordings found; looked for {', '.join(sorted(AUDIO_SUFFIXES))}")
     plan.problems = [*source.problems, *plan.problems]
-    items: dict[tuple[str, float, float | None], Item] = {}
+    items: dict[tuple[str, float, float | None, int], Item] = {}
+    listed = {item.path for item in plan.items}
     for item in plan.items:
+        item = replace(item, path=source.on_disk(item.path))
         try:
             item.path.encode()
         except UnicodeEncodeError:
             name = item.path.encode(errors="replace").decode()
             plan.problems.append({"path": name, "reason": "its name is not valid UTF-8; rename it"})
             continue
-        key = (item.path, item.offset, item.duration)
+        key = (item.path, item.offset, item.duration, -1 if item.channel is None else item.channel)
         if key in items:
             reason = f"{item.where}: listed before at {items[key].where.rpartition(' ')[2]}; the first is kept"
             plan.problems.append({"path": item.path, "reason": reason})
+        elif not item.where and (original := str(PurePosixPath(item.path).with_suffix(""))) in listed:
+            reason = f"left out as a copy of {PurePosixPath(original).name}, whose name it has with another suffix"
+            plan.problems.append({"path": item.path, "reason": reason})
         else:
             items[key] = item
-    plan.items = [items[key] for key in sorted(items, key=lambda key: (key[0], key[1], key[2] or 0.0))]
+    plan.items = [items[key] for key in sorted(items, key=lambda key: (key[0], key[1], key[2] or 0.0, key[3]))]
     if labels is not None:
         _add_labels(plan, _open_source(labels))
+    if source.file is None:
+        used = listed | {item.path for item in plan.items} | set(plan.tables)
+        used |= {sidecar.path for item in plan.items for sidecar in item.sidecars}
+        _report_unused(plan, source, used, tables=bool(plan.tables))
     return plan
 
 
 def _add_labels(plan: Plan, tree: Source) -> None:
     """Give every clip the label files of its recording that lie in a tree of their own."""
-    found = elsewhere(tree.root, tree.files, {item.path: None for item in plan.items})
-    if not found:
+    sidecars = elsewhere(tree.root, tree.files, {item.path: None for item in plan.items})
+    if not sidecars:
         raise FreudError(f"{tree.root}: no label file in it has the name of a recording")
-    plan.items = [replace(item, sidecars=(*item.sidecars, *found.get(item.path, ()))) for item in plan.items]
+    plan.items = [replace(item, sidecars=(*item.sidecars, *sidecars.get(item.path, ()))) for item in plan.items]
     plan.problems += tree.problems
-    without = sum(item.path not in found for item in plan.items)
+    without = sum(item.path not in sidecars for item in plan.items)
     if without:
         plan.problems.append({"path": str(tree.root), "reason": f"{without} clips have no label file in it"})
+    used = {os.path.relpath(sidecar.path, tree.root) for rows in sidecars.values() for sidecar in rows}
+    _report_unused(plan, tree, used, tables=False)
+
+
+def _report_unused(plan: Plan, tree: Source, used: set[str], tables: bool) -> None:
+    """Name every file of a tree that became neither a clip nor its label nor a table."""
+    names = [name for name in tree.files if name not in used]
+    plan.unused += len(names)
+    plan.problems += unused_files(names, {item.path for item in plan.items}, tables)
 
 
 def _state(root: Path, plan: Plan) -> str:

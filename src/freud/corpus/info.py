@@ -58,6 +58,8 @@ class Info:
     sexes: list[Group]
     sample_rates: list[Group]
     tiers: list[Tier]
+    unused: int
+    """Files of the folder that became neither clips nor labels; `problems` names them."""
     problems: list[dict[str, str]]
 
 
@@ -82,6 +84,7 @@ def info(corpus: Corpus) -> Info:
         sexes=_groups(table, "sex") if "sex" in table.column_names else [],
         sample_rates=_groups(table, "sample_rate"),
         tiers=_tiers(corpus.segment_table),
+        unused=corpus.unused,
         problems=corpus.problems,
     )
 

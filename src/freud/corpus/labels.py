@@ -12,14 +12,18 @@ import sqlite3
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from freud.corpus.tiers import Interval
+from freud.corpus.tree import composed
 
 
 class Spool:
-    """JSON values by key: `extend` with rows in any order, then `get` those of each key."""
+    """JSON values by key: `extend` with rows in any order, then `get` those of each key.
+
+    Keys that differ only in how accents are composed are one.
+    """
 
     def __init__(self) -> None:
         handle, path = tempfile.mkstemp(prefix="freud-spool-")
@@ -29,13 +33,19 @@ class Spool:
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
             "CREATE TABLE labels (key TEXT, source INTEGER, rows BLOB); BEGIN"
         )
-        self._source = 0
+        self._sources: list[str] = []
+        self._taken: set[str] = set()
         self._indexed = False
         self._close = weakref.finalize(self, _remove, self._database, path)
 
-    def extend(self, rows: Iterable[tuple[str, Any]]) -> None:
-        """Add rows of (key, value); if reading them fails, none of them is kept."""
-        self._source += 1
+    def extend(self, rows: Iterable[tuple[str, Any]], source: str = "") -> None:
+        """Add rows of (key, value); if reading them fails, none of them is kept.
+
+        Args:
+            rows: of one table.
+            source: the table's name, for `unclaimed`.
+        """
+        self._sources.append(source)
         try:
             key, buffer = "", []
             for name, value in rows:
@@ -45,24 +55,33 @@ class Spool:
                 buffer.append(value)
             self._add(key, buffer)
         except BaseException:
-            self._database.execute("DELETE FROM labels WHERE source = ?", (self._source,))
+            self._database.execute("DELETE FROM labels WHERE source = ?", (len(self._sources),))
             raise
 
     def _add(self, key: str, rows: list[Any]) -> None:
         if rows:
             data = zlib.compress(json.dumps(rows).encode(), 1)
-            self._database.execute("INSERT INTO labels VALUES (?, ?, ?)", (key, self._source, data))
+            self._database.execute("INSERT INTO labels VALUES (?, ?, ?)", (composed(key), len(self._sources), data))
 
     def get(self, *keys: str) -> list[Any]:
         """The values of the first of these keys that has any, in the order in which they came."""
         if not self._indexed:
             self._database.execute("CREATE INDEX IF NOT EXISTS by_key ON labels (key)")
             self._indexed = True
-        for key in keys:
-            found = self._database.execute("SELECT rows FROM labels WHERE key = ? ORDER BY rowid", (key,)).fetchall()
-            if found:
-                return [value for (data,) in found for value in json.loads(zlib.decompress(data))]
+        for key in map(composed, keys):
+            blobs = self._database.execute("SELECT rows FROM labels WHERE key = ? ORDER BY rowid", (key,)).fetchall()
+            if blobs:
+                self._taken.add(key)
+                return [value for (data,) in blobs for value in json.loads(zlib.decompress(data))]
         return []
+
+    def unclaimed(self) -> Iterator[tuple[str, list[str]]]:
+        """(table, keys) of what nobody has asked for."""
+        keys: dict[str, list[str]] = {}
+        for key, source in self._database.execute("SELECT DISTINCT key, source FROM labels ORDER BY source, key"):
+            if key not in self._taken:
+                keys.setdefault(self._sources[source - 1], []).append(key)
+        yield from keys.items()
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -70,11 +89,15 @@ class Spool:
 
 
 class Labels(Spool):
-    """Intervals by recording, in seconds of its file."""
+    """Intervals by recording, in seconds of its file, with the name of the channel they are about, "" if none."""
 
-    def get(self, *keys: str) -> list[Interval]:
-        """The intervals of the first of these names that has any, in the order in which they came."""
-        return [Interval(*row) for row in super().get(*keys)]
+    def add(self, rows: Iterable[tuple[str, str, Interval]], source: str) -> None:
+        """Add (recording, channel, interval) of one table; if reading them fails, none of them is kept."""
+        self.extend(((name, (channel, *interval)) for name, channel, interval in rows), source)
+
+    def get(self, *keys: str) -> list[tuple[str, Interval]]:
+        """(channel, interval) of the first of these recordings that has any, in the order in which they came."""
+        return [(channel, Interval(*interval)) for channel, *interval in super().get(*keys)]
 
 
 def _remove(database: sqlite3.Connection, path: str) -> None:

@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freud.audio import AudioError, probe
+from freud.audio import AudioError, AudioInfo, probe
+from freud.corpus.channels import DEFAULT, channel_name, channel_numbers
 from freud.corpus.layouts.plan import Item, Plan
 from freud.corpus.sidecars import joined_words
 from freud.corpus.table import CLIP_SCHEMA, SEGMENT_SCHEMA
@@ -29,13 +30,15 @@ from freud.errors import FreudError
 _BATCH = 1024  # clips in a row group
 _SLACK = 0.05  # seconds by which a listed clip may overrun its file before it is an error: tables round
 
+Labels = list[tuple[str, Interval]]  # the name of a channel, "" if none, and a label
+
 
 @dataclass
-class _Found:
-    """A clip that was looked into: its row, or None if it cannot be used."""
+class _Opened:
+    """An item of the plan that was looked into: its clips, none if it cannot be used."""
 
-    row: dict[str, Any] | None = None
-    intervals: list[Interval] = field(default_factory=list)
+    clips: list[tuple[dict[str, Any], list[Interval]]] = field(default_factory=list)
+    """The row of each clip, without its id, and its labels."""
     problems: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -54,26 +57,24 @@ def write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: 
     """
     count, seconds, problems, ids = 0, 0.0, list(plan.problems), set()
     workers = workers or 2 * (os.cpu_count() or 1)
-    look = functools.partial(_look, root)
     with (
         ThreadPoolExecutor(workers) as pool,
         pq.ParquetWriter(clips, CLIP_SCHEMA, compression="zstd") as clip_writer,
         pq.ParquetWriter(segments, SEGMENT_SCHEMA, compression="zstd") as segment_writer,
     ):
         for items in _batched(plan.items, _BATCH):
-            given = [_given(plan, item) for item in items]
+            table_labels = [_table_labels(plan, item) for item in items]
             clip_rows: list[dict[str, Any]] = []
             columns: list[list[Any]] = [[] for _ in SEGMENT_SCHEMA]
-            for item, found in zip(items, pool.map(look, items, given), strict=True):
-                problems += found.problems
-                if found.row is None:
-                    continue
-                clip_id = _new_id(item, ids)
-                clip_rows.append({"id": clip_id, **found.row})
-                seconds += found.row["duration"]
-                for interval in found.intervals:
-                    for column, value in zip(columns, (clip_id, *interval), strict=True):
-                        column.append(value)
+            for item, opened in zip(items, pool.map(functools.partial(_open, root), items, table_labels), strict=True):
+                problems += opened.problems
+                for row, intervals in opened.clips:
+                    clip_id = _new_id(item, row["channel"], ids)
+                    clip_rows.append({"id": clip_id, **row})
+                    seconds += row["duration"]
+                    for interval in intervals:
+                        for column, value in zip(columns, (clip_id, *interval), strict=True):
+                            column.append(value)
             clip_writer.write_batch(pa.RecordBatch.from_pylist(clip_rows, CLIP_SCHEMA))
             segment_writer.write_batch(
                 pa.RecordBatch.from_arrays(
@@ -86,10 +87,13 @@ def write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: 
         first = problems[len(plan.problems)] if len(problems) > len(plan.problems) else problems[0]
         reason = f"{first['path']}: {first['reason']}"
         raise FreudError(f"{root}: none of {len(plan.items)} recordings can be used; the first: {reason}")
-    return {"clips": count, "hours": round(seconds / 3600, 6), "problems": problems}
+    for table, names in plan.labels.unclaimed() if plan.labels else ():
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        problems.append({"path": table, "reason": f"has labels of {len(names)} that are not recordings here: {shown}"})
+    return {"clips": count, "hours": round(seconds / 3600, 6), "unused": plan.unused, "problems": problems}
 
 
-def _given(plan: Plan, item: Item) -> list[Interval]:
+def _table_labels(plan: Plan, item: Item) -> Labels:
     """The labels of a clip's recording from tables over many."""
     if plan.labels is None:
         return []
@@ -97,9 +101,9 @@ def _given(plan: Plan, item: Item) -> list[Interval]:
     return plan.labels.get(*item.keys, str(pure.with_suffix("")), pure.stem)
 
 
-def _look(root: Path, item: Item, given: list[Interval]) -> _Found:
+def _open(root: Path, item: Item, table_labels: Labels) -> _Opened:
     """Open a recording for its length and rate, and read its label files."""
-    found = _Found(intervals=given)
+    opened = _Opened()
     path = root / item.path
     try:
         info = probe(path)
@@ -107,45 +111,83 @@ def _look(root: Path, item: Item, given: list[Interval]) -> _Found:
         if item.offset >= info.duration or end < item.offset + (item.duration or 0) - _SLACK:
             ends = item.offset + (item.duration or 0)
             raise AudioError(f"{path}: lasts {info.duration:.2f} s; the clip is from {item.offset:g} s to {ends:g} s")
+        lone = item.lone_channel and info.channels == 1
+        if item.channel is not None and item.channel >= info.channels and not lone:
+            raise AudioError(f"{path}: has {info.channels} channels; the clip is channel {item.channel}, from 0")
     except AudioError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        found.problems.append({"path": item.path, "reason": f"{item.where}: {reason}" if item.where else reason})
-        return found
-    duration = end - item.offset
-    transcript = item.transcript
+        opened.problems.append({"path": item.path, "reason": f"{item.where}: {reason}" if item.where else reason})
+        return opened
+    opened.problems += [{"path": item.path, "reason": note} for note in info.notes]
+    transcript, labels = _read_sidecars(root, item, info, opened.problems)
+    labels = [*table_labels, *labels]
+    numbers = channel_numbers(name for name, _ in labels if name)
+    channels = [None if lone else item.channel]
+    if item.channel is None:
+        channels = _channels(item, info.channels, numbers, opened.problems)
+    for channel in channels:
+        named = channel is not None and set(numbers) != DEFAULT
+        intervals = [row for name, row in labels if not named or numbers.get(name) in {None, channel}]
+        if labels and not intervals:
+            reason = f"its {len(labels)} labels are of other channels than {channel}, counted from 0"
+            opened.problems.append({"path": item.path, "reason": f"{item.where}: {reason}" if item.where else reason})
+        if item.offset or item.duration is not None:
+            intervals = _cut(intervals, item.offset, end)
+        intervals = sorted(dict.fromkeys(intervals), key=lambda interval: interval[:3])  # two files may agree
+        row = {
+            "path": item.path,
+            "offset": item.offset,
+            "duration": end - item.offset,
+            "sample_rate": info.sample_rate,
+            "transcript": transcript or joined_words(intervals),
+            "class": item.label,
+            "speaker": item.speaker,
+            "split": item.split,
+            "sex": item.sex,
+            "channel": channel,
+        }
+        opened.clips.append((row, intervals))
+    return opened
+
+
+def _read_sidecars(
+    root: Path, item: Item, info: AudioInfo, problems: list[dict[str, str]]
+) -> tuple[str | None, Labels]:
+    """A clip's transcript and the labels of its recording from the files beside it."""
+    transcript, labels = item.transcript, Labels()
     for sidecar in item.sidecars:
+        path = root / sidecar.path
         try:
-            labels = read_labels(
-                root / sidecar.path, sidecar.tier, info.duration, info.sample_rate, PurePosixPath(item.path).stem
-            )
+            file = read_labels(path, sidecar.tier, info.duration, info.sample_rate, PurePosixPath(item.path).stem)
         except FreudError as error:
-            reason = str(error).removeprefix(f"{root / sidecar.path}: ")
             what = f"tier {sidecar.tier} skipped" if sidecar.tier else "labels skipped"
-            found.problems.append({"path": sidecar.path, "reason": f"{what}: {reason}"})
+            problems.append({"path": sidecar.path, "reason": f"{what}: {str(error).removeprefix(f'{path}: ')}"})
             continue
-        found.problems += [{"path": sidecar.path, "reason": problem} for problem in labels.problems]
-        transcript = transcript or labels.transcript
-        intervals = labels.intervals
-        last = max((interval[2] for interval in intervals), default=0.0)
+        problems += [{"path": sidecar.path, "reason": problem} for problem in file.problems]
+        transcript = transcript or file.transcript
+        last = max((interval.end for interval in file.intervals), default=0.0)
         if last > info.duration + 1:
             reason = f"its labels run to {last:.1f} s, but the recording ends at {info.duration:.1f} s"
-            found.problems.append({"path": sidecar.path, "reason": reason})
-        found.intervals += intervals
-    if item.offset or item.duration is not None:
-        found.intervals = _cut(found.intervals, item.offset, end)
-    found.intervals = sorted(dict.fromkeys(found.intervals), key=lambda interval: interval[:3])  # two files may agree
-    found.row = {
-        "path": item.path,
-        "offset": item.offset,
-        "duration": duration,
-        "sample_rate": info.sample_rate,
-        "transcript": transcript or joined_words(found.intervals),
-        "class": item.label,
-        "speaker": item.speaker,
-        "split": item.split,
-        "sex": item.sex,
-    }
-    return found
+            problems.append({"path": sidecar.path, "reason": reason})
+        own = "" if sidecar.channel is None else channel_name(sidecar.channel)
+        labels += zip(file.channels or [own] * len(file.intervals), file.intervals, strict=True)
+    return transcript, labels
+
+
+def _channels(
+    item: Item, count: int, numbers: dict[str, int | None], problems: list[dict[str, str]]
+) -> list[int | None]:
+    """The channels of a recording that become clips: each by itself where labels tell them apart, else their mean."""
+    if count == 1 or not numbers:
+        return [None]
+    if set(numbers) == DEFAULT:
+        reason = f"its labels all name channel 1, as tools do by default; they are used for the mean of its {count}"
+    elif unknown := [name for name, number in numbers.items() if number is None or number >= count]:
+        reason = f"its labels name channel {unknown[0]!r}; it has {count}, of which the mean is used"
+    else:
+        return list(range(count))
+    problems.append({"path": item.path, "reason": reason})
+    return [None]
 
 
 def _cut(intervals: list[Interval], start: float, end: float) -> list[Interval]:
@@ -157,9 +199,10 @@ def _cut(intervals: list[Interval], start: float, end: float) -> list[Interval]:
     ]
 
 
-def _new_id(item: Item, ids: set[str]) -> str:
-    """Twelve hexadecimal digits from the path and the cut; from a salted path if those are taken."""
+def _new_id(item: Item, channel: int | None, ids: set[str]) -> str:
+    """Twelve hexadecimal digits from the path, the cut and the channel; from a salted path if those are taken."""
     key = item.path if not item.offset and item.duration is None else f"{item.path}\0{item.offset!r}\0{item.duration!r}"
+    key += "" if channel is None else f"\0channel {channel}"
     for salt in itertools.count():
         clip_id = hashlib.sha256(f"{key}\0{salt}".encode() if salt else key.encode()).hexdigest()[:12]
         if clip_id not in ids:

@@ -1,7 +1,7 @@
 """Which label files belong to which recordings, and what a tier of words says as a transcript.
 
 A file belongs to the recording whose stem it has: `a.txt`, `a.lab`, `a.TextGrid`, `a.eaf`, or with a tier's name
-`a.words.tsv`. Their formats are read by `freud.corpus.tiers`.
+`a.words.tsv`, or with a channel `a.channel-0.TextGrid`. Their formats are read by `freud.corpus.tiers`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from freud.corpus.tiers import SUFFIXES, Interval
+from freud.corpus.tree import composed, is_audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +24,27 @@ class Sidecar:
     """Below the corpus root, or absolute."""
     tier: str | None
     """What stands between the clip's stem and the suffix."""
+    channel: int | None = None
+    """Which channel of the recording it is about, from 0; None: all, or what the file itself says."""
 
 
 def beside(root: Path, audio: Iterable[str]) -> dict[str, tuple[Sidecar, ...]]:
     """The label files of each recording, found by listing the folders the recordings are in."""
-    stems: dict[str, dict[str, list[str]]] = {}  # folder -> stem -> recordings
+    folders: dict[str, list[str]] = {}
     for path in audio:
-        pure = PurePosixPath(path)
-        stems.setdefault(str(pure.parent), {}).setdefault(pure.stem, []).append(path)
-    found: dict[str, tuple[Sidecar, ...]] = {}
-    for folder, recordings in stems.items():
+        folders.setdefault(str(PurePosixPath(path).parent), []).append(path)
+    sidecars: dict[str, tuple[Sidecar, ...]] = {}
+    for folder, paths in folders.items():
+        recordings = _by_stem(paths)
         for name in sorted(_names(root / folder)):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() not in SUFFIXES or name.startswith("."):
                 continue
-            stem, tier = _owner(stem, recordings)
-            sidecar = Sidecar(str(PurePosixPath(folder) / name), tier)
+            stem, *middle = _owner(composed(stem), recordings)
+            sidecar = Sidecar(str(PurePosixPath(folder) / name), *middle)
             for path in recordings.get(stem, ()):
-                found[path] = (*found.get(path, ()), sidecar)
-    return found
+                sidecars[path] = (*sidecars.get(path, ()), sidecar)
+    return sidecars
 
 
 def elsewhere(labels: Path, files: Iterable[str], audio: Iterable[str]) -> dict[str, tuple[Sidecar, ...]]:
@@ -54,37 +57,60 @@ def elsewhere(labels: Path, files: Iterable[str], audio: Iterable[str]) -> dict[
         files: every file in it.
         audio: the recordings, below the root of the corpus.
     """
+    audio = list(audio)
     whole: dict[str, str] = {}
-    stems: dict[str, str | None] = {}  # None: several recordings have it
     for path in audio:
-        pure = PurePosixPath(path)
-        whole.setdefault(str(pure.with_suffix("")), path)
-        stems[pure.stem] = None if pure.stem in stems else path
-    found: dict[str, tuple[Sidecar, ...]] = {}
+        whole.setdefault(composed(str(PurePosixPath(path).with_suffix(""))), path)
+    stems = {stem: paths[0] if len(paths) == 1 else None for stem, paths in _by_stem(audio).items()}
+    sidecars: dict[str, tuple[Sidecar, ...]] = {}
     for name in files:
         stem, suffix = os.path.splitext(name)
         if suffix.lower() not in SUFFIXES:
             continue
-        key, tier = _owner(stem, whole)
+        key, *middle = _owner(composed(stem), whole)
         path = whole.get(key)
         if path is None:
-            key, tier = _owner(PurePosixPath(stem).name, stems)
+            key, *middle = _owner(composed(PurePosixPath(stem).name), stems)
             path = stems.get(key)
         if path is not None:
-            found[path] = (*found.get(path, ()), Sidecar((labels / name).as_posix(), tier))
-    return found
+            sidecars[path] = (*sidecars.get(path, ()), Sidecar((labels / name).as_posix(), *middle))
+    return sidecars
 
 
-def _owner(stem: str, known: Container[str]) -> tuple[str, str | None]:
-    """The longest stem that a recording has, and what stands behind it: "a.words" -> ("a", "words")."""
-    short, tier = stem, None
+def recording_stem(name: str) -> str:
+    """A file's name without its suffixes of audio: Kaggle's TIMIT has `SA1.WAV.wav` for TIMIT's `SA1.WAV`."""
+    while is_audio(name):
+        name = PurePosixPath(name).stem
+    return name
+
+
+def _by_stem(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Recordings by stem, which names of other files are compared with; those with two suffixes by a free one, too."""
+    paths = list(paths)
+    stems: dict[str, list[str]] = {}
+    for path in paths:
+        stems.setdefault(composed(PurePosixPath(path).stem), []).append(path)
+    shorter: dict[str, list[str]] = {}
+    for path in paths:
+        name = PurePosixPath(path).name
+        if (short := composed(recording_stem(name))) not in stems:
+            shorter.setdefault(short, []).append(path)
+    return {**stems, **shorter}
+
+
+def _owner(stem: str, known: Container[str]) -> tuple[str, str | None, int | None]:
+    """The longest stem that a recording has, and the tier and channel behind it: "a.words" -> ("a", "words", None)."""
+    short, parts = stem, list[str]()
     while short not in known and "." in PurePosixPath(short).name:
         short, _, part = short.rpartition(".")
-        tier = f"{part}.{tier}" if tier else part
-    return short, "selections" if tier and _RAVEN.fullmatch(tier) else tier
+        parts.insert(0, part)
+    channel = next((int(match[1]) for part in parts if (match := _CHANNEL.fullmatch(part))), None)
+    tier = ".".join(part for part in parts if not _CHANNEL.fullmatch(part)) or None
+    return short, "selections" if tier and _RAVEN.fullmatch(tier) else tier, channel
 
 
 _RAVEN = re.compile(r"Table\.\d+\.selections")
+_CHANNEL = re.compile(r"channel-(\d{1,2})")
 
 
 def _names(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from freud import audio
 from freud.errors import UnknownNameError
 
 CLIPS, SEGMENTS = "clips.parquet", "segments.parquet"
@@ -31,6 +32,7 @@ CLIP_SCHEMA = pa.schema(
         ("speaker", pa.string()),
         ("split", pa.string()),
         ("sex", pa.string()),  # of the speaker, as the corpus has it: female, male or another word
+        ("channel", pa.int32()),  # of the file, from 0; null: the mean of all
     ]
 )
 SEGMENT_SCHEMA = pa.schema(  # the rows of a clip are together, in the order of the clips, then by tier and start
@@ -60,11 +62,14 @@ class Clip:
     split: str | None
     sex: str | None = None
     """Of the speaker: "female", "male", or another word that the corpus has."""
+    channel: int | None = None
+    """Which channel of the file it is, from 0; None: the mean of all."""
 
     @property
     def name(self) -> str:
-        """What to call the clip in front of people: its path, and where it starts if it is a part."""
-        return f"{self.path} @ {self.offset:g} s" if self.offset else self.path
+        """What to call the clip in front of people: its path, with its channel and start where it has them."""
+        channel = "" if self.channel is None else f" channel {self.channel}"
+        return f"{self.path}{channel}" + (f" @ {self.offset:g} s" if self.offset else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ class Corpus:
         path: the folder that `import_corpus` wrote, or None for a corpus that is only in memory.
         root: the folder that the clips' paths are relative to.
         fingerprint: identifies the content of both tables, wherever the files lie.
-        problems: what was left out on import, each as {"path": ..., "reason": ...}.
+        problems: what was left out on import, or not taken as it stands, as {"path": ..., "reason": ...}.
+        unused: files of the folder that became neither clips nor labels; `problems` names them.
         table: the clips, with the columns of `clips.parquet`.
     """
 
@@ -102,6 +108,7 @@ class Corpus:
         self.fingerprint: str = manifest["fingerprint"]
         self.layout: str = manifest["parameters"]["layout"]
         self.problems: list[dict[str, str]] = manifest["problems"]
+        self.unused: int = manifest.get("unused", 0)
         self.table = clips
         self._read_segments = segments
 
@@ -118,6 +125,10 @@ class Corpus:
         if row < 0:
             examples = ", ".join(self.table["id"].slice(0, 3).to_pylist())
             raise UnknownNameError(f"no clip with id {clip_id!r}: there are {len(self)}, such as {examples}")
+        return self.at(row)
+
+    def at(self, row: int) -> Clip:
+        """The clip of a row of `table`."""
         return _clip(self.table.slice(row, 1).to_pylist()[0])
 
     def __repr__(self) -> str:
@@ -134,8 +145,25 @@ class Corpus:
         return float(self.table["duration"].to_numpy().sum()) / 3600
 
     def audio_path(self, clip: Clip) -> Path:
-        """The file that a clip is in."""
+        """The file that a clip is in; `samples` and `windows` read its part and channel of it."""
         return self.root / clip.path
+
+    def samples(self, clip: Clip, start: float = 0.0, duration: float | None = None) -> np.ndarray:
+        """The sound of a clip, or `duration` seconds of it from `start` on: float32 [samples], 16 kHz mono.
+
+        Raises:
+            AudioError: its file cannot be read, or has become shorter.
+        """
+        duration = clip.duration - start if duration is None else duration
+        return audio.load(self.audio_path(clip), clip.offset + start, duration, clip.channel)
+
+    def windows(self, clip: Clip, window_samples: int) -> Iterator[tuple[int, np.ndarray]]:
+        """The windows of a clip, as `freud.audio.windows`.
+
+        Raises:
+            AudioError: as `samples`.
+        """
+        return audio.windows(self.audio_path(clip), window_samples, clip.offset, clip.duration, clip.channel)
 
     @functools.cached_property
     def segment_table(self) -> pa.Table:

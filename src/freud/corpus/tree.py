@@ -6,6 +6,7 @@ Paths are kept as strings below the root with forward slashes, which are the sam
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,12 +29,27 @@ class Source:
         """Every file below the root, sorted; folders that cannot be read are added to `problems`."""
         return sorted(_walk(self.root, "", [os.path.realpath(self.root)], self.problems))
 
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return {composed(name): name for name in self.files if not name.isascii()}
+
+    def on_disk(self, path: str) -> str:
+        """A path from a table as the file is named on disk, where only the composition of accents differs."""
+        if path.isascii() or os.path.lexists(self.root / path):
+            return path
+        return self._by_name.get(composed(path), path)
+
     @property
     def audio(self) -> list[str]:
         """The files whose suffix is one of audio, sorted; or the one file that was given."""
         if self.file is not None and is_audio(self.file):
             return [self.file]
         return [name for name in self.files if is_audio(name)]
+
+
+def composed(name: str) -> str:
+    """A name as names are compared: most programs compose letters and accents (NFC); macOS keeps them apart."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def is_audio(name: str) -> bool:

@@ -16,7 +16,7 @@ import torch
 from freud.audio import valid_frames
 from freud.corpus import Clip, Corpus
 from freud.editing.probe import SITE, Probe
-from freud.editing.run import PLAIN, Variant, clip_samples, run_window
+from freud.editing.run import PLAIN, Variant, run_window
 from freud.editing.words import changed_words, differences
 from freud.errors import FreudError
 from freud.models import AudioModel
@@ -93,7 +93,7 @@ def labeled_frames(
     model: AudioModel, corpus: Corpus, clip: Clip, site: str, tier: str
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Activations of a clip's valid frames [frames, width], and the label of each."""
-    samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)
+    samples = corpus.samples(clip)
     parts = []
     for start in range(0, len(samples), model.window_samples):
         part = samples[start : start + model.window_samples]
@@ -144,7 +144,7 @@ def word_effects(
     """
     counts = np.zeros((len(features), 3), int)
     for clip in clips:
-        samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)[: model.window_samples]
+        samples = corpus.samples(clip)[: model.window_samples]
         variants = [PLAIN, *(Variant([feature.scale(factor)]) for feature in features)]
         outcomes, _ = run_window(model, samples, 0, variants)
         plain, *edited = (each.hearing.text.replace(",", "").split() for each in outcomes if each.hearing)
@@ -203,7 +203,7 @@ def recall_effects(
     rate = _rate(model, SITE)
     right = np.zeros((len(names) + 1, len(classes)))
     for clip in clips:
-        samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)[: model.window_samples]
+        samples = corpus.samples(clip)[: model.window_samples]
         labels = frame_labels(corpus.segments(clip.id, tier), valid_frames(len(samples)), rate)
         with torch.inference_mode(), model.lock:
             outcomes, _ = run_window(model, samples, 0, [PLAIN, *(edits[name][1] for name in names)])

@@ -153,6 +153,7 @@ def edit(
     *,
     offset: float = 0.0,
     duration: float | None = None,
+    channel: int | None = None,
     segments: Iterable[Segment] = (),
     substitute: bool = False,
     pad_frames: bool = False,
@@ -174,6 +175,7 @@ def edit(
         edits: one or many, at one or several sites: `[sae[30].scale(-1)]`.
         offset: where in the file the clip starts, in seconds.
         duration: how long it is; to the end of the file if not given.
+        channel: of the file, from 0; the mean of all if not given.
         segments: labeled intervals of the clip (`corpus.segments(clip.id)`), for edits with a label.
         substitute: replace activations by the bare reconstruction of the edited latents.
         pad_frames: edit the padding behind the clip as well.
@@ -190,7 +192,7 @@ def edit(
     """
     began = time.perf_counter()
     search = Search(max_new_tokens, num_beams, temperature, seed)
-    samples = clip_samples(audio, offset, duration)
+    samples = clip_samples(audio, offset, duration, channel)
     edits = resolve(edits, segments)
     if not edits:
         raise FreudError("no edit: give at least one, such as sae[30].scale(-1)")
@@ -238,10 +240,12 @@ def edit(
     )
 
 
-def clip_samples(audio: str | Path | np.ndarray, offset: float = 0.0, duration: float | None = None) -> np.ndarray:
+def clip_samples(
+    audio: str | Path | np.ndarray, offset: float = 0.0, duration: float | None = None, channel: int | None = None
+) -> np.ndarray:
     """The samples of a clip at 16 kHz, [n] float32; the whole of it, as an edit of minutes of speech is in memory."""
     if isinstance(audio, str | Path):
-        return load(audio, offset=offset, duration=duration)
+        return load(audio, offset, duration, channel)
     return from_array(audio, SAMPLE_RATE)
 
 

@@ -155,7 +155,7 @@ def sweep_corpus(
                 problems: list[dict[str, str]] = []
                 for clip in some:
                     try:
-                        samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)
+                        samples = corpus.samples(clip)
                     except FreudError as error:
                         problems.append({"clip": clip.id, "reason": str(error)})
                         continue
@@ -269,7 +269,7 @@ def _corpus_controls(
         active, frames = 0, 0
         for clip in tqdm(corpus, desc="density", unit="clip", disable=None if progress else True):
             try:
-                samples = clip_samples(corpus.audio_path(clip), clip.offset, clip.duration)
+                samples = corpus.samples(clip)
             except FreudError:
                 continue  # named when its turn comes
             counts, valid = _count_active(model, features[0], samples)

@@ -6,12 +6,11 @@ middle of samples 320 t ... 320 (t + 1), as an encoder position is.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from freud import audio
+from freud.corpus import Clip, Corpus
 
 MEASURES = ("F0", "energy", "centroid", "zero crossings")
 F0_LOW, F0_HIGH = 60.0, 500.0  # Hz
@@ -23,13 +22,13 @@ SPECTRUM = 400  # samples: 25 ms, of energy, centroid and zero crossings
 STRETCH = 1500 * audio.SAMPLES_PER_FRAME  # 30 s at a time, so that an hour's recording needs no more memory
 
 
-def clip_acoustics(path: Path, offset: float, duration: float) -> np.ndarray:
+def clip_acoustics(corpus: Corpus, clip: Clip) -> np.ndarray:
     """The `MEASURES` of every valid frame of a clip, [frames, 4] float32; F0 is NaN where there is no voice.
 
     Raises:
         FreudError: the audio cannot be read.
     """
-    parts = [acoustics(samples) for _, samples in audio.windows(path, STRETCH, offset, duration)]
+    parts = [acoustics(samples) for _, samples in corpus.windows(clip, STRETCH)]
     return np.concatenate(parts) if parts else np.zeros((0, len(MEASURES)), np.float32)
 
 

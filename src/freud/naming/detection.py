@@ -170,8 +170,7 @@ def by_label(corpus: Corpus, index: FeatureIndex, label: str, lag_ms: float = 0.
     def judge(item: Item) -> bool:
         clip = index.clip_number(item.clip)
         if clip not in cached:
-            of = corpus[item.clip]
-            sound = clip_acoustics(corpus.audio_path(of), of.offset, of.duration) if bank.needs_sound else None
+            sound = clip_acoustics(corpus, corpus[item.clip]) if bank.needs_sound else None
             cached[clip] = bank.frames(clip, frames[clip], sound)[:, column] > 0
         first, last = (round((time - lag_ms / 1000) * rate) for time in (item.mark_start, item.mark_end))
         return bool(cached[clip][max(first, 0) : max(last, 0)].any())

@@ -193,8 +193,7 @@ def _excerpt(item: Item) -> str:
 
 
 def _sound(corpus: Corpus, item: Item) -> dict[str, Any]:
-    clip = corpus[item.clip]
-    samples = audio.load(corpus.audio_path(clip), clip.offset + item.start, item.end - item.start)
+    samples = corpus.samples(corpus[item.clip], item.start, item.end - item.start)
     file = io.BytesIO()
     soundfile.write(file, samples, audio.SAMPLE_RATE, format="WAV", subtype="PCM_16")
     data = base64.b64encode(file.getvalue()).decode()

@@ -7,9 +7,10 @@ NaN where it is not defined (the pitch of silence).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -58,17 +59,32 @@ class Label:
 
 @dataclass(frozen=True)
 class _Tier:
-    """The intervals of one tier of the whole corpus, sorted by clip and start."""
+    """The intervals of one tier of the whole corpus, or of one for each speaker, sorted by clip and start."""
 
     clip_start: np.ndarray  # [clips + 1] first interval of each clip
     start: np.ndarray
     end: np.ndarray
     code: np.ndarray  # into `names`
     names: list[str]
+    speaker: np.ndarray  # into `speakers`
+    speakers: list[str]
+    """What the names of the tiers have beside "words" or "phones": an aligner writes a pair of tiers a speaker."""
 
     def of(self, clip: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = slice(self.clip_start[clip], self.clip_start[clip + 1])
         return self.start[rows], self.end[rows], self.code[rows]
+
+    def speakers_of(self, clip: int) -> list[str]:
+        """The speaker of each interval of a clip."""
+        return [self.speakers[i] for i in self.speaker[self.clip_start[clip] : self.clip_start[clip + 1]]]
+
+
+class _Spoken(NamedTuple):
+    """A word or a phone of a clip."""
+
+    start: float
+    end: float
+    speaker: str
 
 
 class LabelBank:
@@ -100,10 +116,10 @@ class LabelBank:
         self.rate = frames_per_second
         self.window_frames = window_frames
         self.clip_ids: list[str] = corpus.table["id"].to_pylist()
-        tiers = {name: _tier(corpus, name) for name in corpus.tiers}
-        self._phones = _like(tiers, ("phone", "phn"))
-        self._words = _like(tiers, ("word", "wrd"))
-        self._others = {n: tier for n, tier in tiers.items() if tier is not self._phones and tier is not self._words}
+        phones, spoken = (_tiers_of(corpus.tiers, unit) for unit in (_PHONES, _WORDS))
+        self._phones = _tier(corpus, phones) if phones else None
+        self._words = _tier(corpus, spoken) if spoken else None
+        self._others = {name: _tier(corpus, {name: ""}) for name in corpus.tiers if name not in {**phones, **spoken}}
         wanted = KINDS if kinds is None else kinds
         self.labels = [label for label in self._known(words) if label.kind in wanted]
         if not self.labels:
@@ -218,50 +234,50 @@ class LabelBank:
 
     def _speech(self, matrix: np.ndarray, clip: int) -> None:
         spoken: list[tuple[float, float]] = []
-        phones: list[tuple[float, float]] = []
-        words: list[tuple[float, float]] = []
+        phones: list[_Spoken] = []
+        words: list[_Spoken] = []
         if self._phones is not None:
-            for start, end, code in zip(*self._phones.of(clip), strict=True):
+            for start, end, code, speaker in zip(*self._phones.of(clip), self._phones.speakers_of(clip), strict=True):
                 heard = self._phone_of[code]
                 if heard is None or heard.kind == "silence":
                     continue
                 spoken.append((start, end))
                 if heard.kind == "noise":
                     continue
-                phones.append((start, end))
+                phones.append(_Spoken(start, end, speaker))
                 self._set(matrix, f"phone:{heard.name}", start, end)
                 for name in heard.classes:
                     self._set(matrix, f"class:{name}", start, end)
                 self._near(matrix, "boundary:phone onset", start)
                 self._near(matrix, "boundary:phone offset", end)
         if self._words is not None:
-            for start, end, code in zip(*self._words.of(clip), strict=True):
+            for start, end, code, speaker in zip(*self._words.of(clip), self._words.speakers_of(clip), strict=True):
                 name = self._words.names[code]
                 if not is_silence(name):
-                    words.append((start, end))
+                    words.append(_Spoken(start, end, speaker))
                     self._set(matrix, f"word:{name.lower()}", start, end)
                     self._near(matrix, "boundary:word onset", start)
                     self._near(matrix, "boundary:word offset", end)
             self._in_words(matrix, words, phones)
         if spoken or words:
-            self._silences(matrix, spoken or words)
+            self._silences(matrix, spoken or [(word.start, word.end) for word in words])
 
-    def _in_words(
-        self, matrix: np.ndarray, words: list[tuple[float, float]], phones: list[tuple[float, float]]
-    ) -> None:
+    def _in_words(self, matrix: np.ndarray, words: list[_Spoken], phones: list[_Spoken]) -> None:
         at = self.index.get("measure:position in word")
         if at is not None:
             matrix[:, at] = np.nan
-            for start, end in words:
+            for start, end, _ in words:
                 first, last = self._span(start, end, len(matrix))
                 middle = (np.arange(first, last) + 0.5) / self.rate
                 matrix[first:last, at] = (middle - start) / max(end - start, 1e-9)
-        starts = np.array([start for start, _ in phones])
-        for start, end in words:
-            inside = np.flatnonzero((starts >= start - 0.005) & (starts < end - 0.005)) if len(starts) else starts
-            if len(inside):
-                self._set(matrix, "place:first phone of a word", *phones[inside[0]])
-                self._set(matrix, "place:last phone of a word", *phones[inside[-1]])
+        by_speaker: dict[str, list[_Spoken]] = {}
+        for spoken in phones:
+            by_speaker.setdefault(spoken.speaker, []).append(spoken)
+        for start, end, speaker in words:
+            inside = [p for p in by_speaker.get(speaker, phones) if start - 0.005 <= p.start < end - 0.005]
+            if inside:
+                self._set(matrix, "place:first phone of a word", inside[0].start, inside[0].end)
+                self._set(matrix, "place:last phone of a word", inside[-1].start, inside[-1].end)
 
     def _silences(self, matrix: np.ndarray, spoken: list[tuple[float, float]]) -> None:
         end_of_clip = len(matrix) / self.rate
@@ -320,21 +336,47 @@ def _classes(phones: Collection[Phone]) -> list[str]:
     return [name for name, who in members.items() if distinct.get(who) == name]
 
 
-def _like(tiers: dict[str, _Tier], names: tuple[str, ...]) -> _Tier | None:
-    return next((tier for name, tier in tiers.items() if any(part in name.lower() for part in names)), None)
+# Units of speech as tiers name them, and what may stand around: "words", "anna - words" (Montreal Forced Aligner),
+# "wrd@A" (ELAN), "words_2".
+_WORDS, _PHONES = "words?|wrd", "phone(?:me)?s?|phn"
+_AROUND = r"(?i:(?P<before>|.*[^a-z])(?:{unit})(?:[ _.-]*\d*|(?P<behind>@.*)))"
 
 
-def _tier(corpus: Corpus, name: str) -> _Tier:
+def _tiers_of(tiers: Sequence[str], unit: str) -> dict[str, str]:
+    """The tiers of a unit of speech, each with its speaker: what its name has beside the unit.
+
+    Where none is named so, the first that has the unit within its name, such as "wordtier".
+    """
+    matches = {name: re.fullmatch(_AROUND.format(unit=unit), name) for name in tiers}
+    speakers = {
+        name: f"{match['before']}{match['behind'] or ''}".strip(" @-_.:|") for name, match in matches.items() if match
+    }
+    within = [name for name in tiers if re.search(f"(?i:{unit})", name)]
+    return speakers or dict.fromkeys(within[:1], "")
+
+
+def _tier(corpus: Corpus, speakers: dict[str, str]) -> _Tier:
+    """Tiers as one, by their names with the speaker of each."""
     table = corpus.segment_table
     known = pc.is_in(table["clip_id"], value_set=corpus.table["id"].combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
-    table = table.filter(pc.and_(known, pc.equal(table["tier"], name)))  # pyright: ignore[reportAttributeAccessIssue]
+    own = pc.is_in(table["tier"], value_set=pa.array(list(speakers)))  # pyright: ignore[reportAttributeAccessIssue]
+    table = table.filter(pc.and_(known, own))  # pyright: ignore[reportAttributeAccessIssue]
     clip = pc.index_in(table["clip_id"], value_set=corpus.table["id"]).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     labels = table["label"].combine_chunks().dictionary_encode()
     start = table["start"].to_numpy()
     order = np.lexsort((start, clip))
     firsts = np.searchsorted(clip[order], np.arange(len(corpus) + 1))
     codes = labels.indices.to_numpy()
-    return _Tier(firsts, start[order], table["end"].to_numpy()[order], codes[order], labels.dictionary.to_pylist())
+    speaker = pc.index_in(table["tier"], value_set=pa.array(list(speakers))).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
+    return _Tier(
+        clip_start=firsts,
+        start=start[order],
+        end=table["end"].to_numpy()[order],
+        code=codes[order],
+        names=labels.dictionary.to_pylist(),
+        speaker=speaker[order],
+        speakers=list(speakers.values()),
+    )
 
 
 def _frequent(tier: _Tier, most: int) -> list[str]:

@@ -58,9 +58,8 @@ def measure(corpus: Corpus, out: Path, *, progress: bool = True) -> Callable[[in
 
 
 def _measured(corpus: Corpus, clip: int, bar: tqdm) -> np.ndarray:
-    row = corpus.table.slice(clip, 1).to_pylist()[0]
     bar.update()
     try:
-        return clip_acoustics(corpus.root / row["path"], row["offset"], row["duration"])
+        return clip_acoustics(corpus, corpus.at(clip))
     except FreudError:  # it has no frames either, or only those before the damage: collect has reported it
         return np.zeros((1, len(MEASURES)), np.float32)

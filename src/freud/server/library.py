@@ -47,6 +47,7 @@ class Library:
     def __init__(self, result: Result, model: ServedModel, uploads: Uploads | None = None) -> None:
         self.result, self.model, self.uploads = result, model, uploads
         self._images, self._samples, self._mels = Kept(KEPT_IMAGES), Kept(KEPT_SAMPLES), Kept(KEPT_MELS)
+        self._lengths: dict[Path, float] = {}  # seconds of files
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -120,7 +121,7 @@ class Library:
         """The fields of `schemas.ClipRow`."""
         found = self.find(clip)
         if isinstance(found, UploadedClip):
-            nothing = dict.fromkeys(("transcript", "label", "speaker", "split"))
+            nothing = dict.fromkeys(("transcript", "label", "speaker", "split", "channel"))
             return {"id": clip, "name": found.name, "source": "upload", "duration": found.duration, **nothing}
         return _row(found)
 
@@ -166,10 +167,18 @@ class Library:
             return None
         path = self.corpus.audio_path(found)
         kind = MEDIA_TYPES.get(path.suffix.lower())
-        if kind is None or found.offset or not path.is_file():
+        if kind is None or found.channel is not None or found.offset:
             return None
-        whole = pc.sum(pc.equal(self.corpus.table["path"], found.path)).as_py() == 1
-        return (path, kind) if whole else None
+        try:
+            lasts = self._file_seconds(path)
+        except audio.AudioError:  # it has gone or been damaged since the import: there is nothing to give
+            return None
+        return (path, kind) if abs(lasts - found.duration) < 1 / found.sample_rate else None
+
+    def _file_seconds(self, path: Path) -> float:
+        if path not in self._lengths:
+            self._lengths[path] = audio.probe(path).duration
+        return self._lengths[path]
 
     def samples(self, clip: str) -> np.ndarray:
         """float32 [n] at 16 kHz, as the model hears it."""
@@ -178,7 +187,7 @@ class Library:
             found = self.find(clip)
             if isinstance(found, UploadedClip):
                 return found.load()
-            return audio.load(self.corpus.audio_path(found), found.offset, found.duration)
+            return self.corpus.samples(found)
 
         return self._samples.get(clip, load)
 
@@ -241,10 +250,8 @@ def wide_band(samples: np.ndarray) -> np.ndarray:
 
 
 def _row(clip: CorpusClip) -> dict[str, Any]:
-    fields = {
-        name: getattr(clip, name) for name in ("id", "name", "duration", "transcript", "label", "speaker", "split")
-    }
-    return {**fields, "source": "corpus"}
+    names = ("id", "name", "duration", "transcript", "label", "speaker", "split", "channel")
+    return {**{name: getattr(clip, name) for name in names}, "source": "corpus"}
 
 
 def _values(column: pa.ChunkedArray) -> list[str]:

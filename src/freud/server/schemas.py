@@ -109,6 +109,7 @@ class ClipRow(Schema):
     label: str | None
     speaker: str | None
     split: str | None
+    channel: int | None = Field(description="of its file, from 0; null: the mean of all")
 
 
 class ClipPage(Schema):

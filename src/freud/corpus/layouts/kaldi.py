@@ -1,15 +1,20 @@
 """Kaldi data directories: wav.scp with plain paths, and if present segments, text, utt2spk, spk2gender and ctm.
 
-A command in wav.scp (a line that ends with "|") is never run; nor is an offset into an archive followed. Relative
-paths are looked up from the directory, from those above it, and from the current one, since recipes write them
-relative to where they ran.
+A recording's channel is that of `reco2file_and_channel`, or else the letter at the end of its name where one file is
+listed as several recordings (`call-A`, `call-B`); a segment may have one in a fifth column, from 0.
+
+A command in wav.scp (a line that ends with "|") is never run; nor is an offset into an archive followed. Relative paths
+are looked up from the directory, from those above it, and from the current one, since recipes write them relative to
+where they ran.
 """
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Iterator
 
+from freud.corpus.channels import channel_numbers
 from freud.corpus.labels import Labels
 from freud.corpus.layouts.plan import Item, Plan, resolve, sex
 from freud.corpus.tiers import Interval, open_text
@@ -33,9 +38,10 @@ def plan(source: Source) -> Plan:
     """
     result = Plan([], tables=[name for name in (_SCP, *_OTHERS) if (source.root / name).is_file()])
     recordings = _recordings(source, result)
+    channels = _channels(source, recordings)
     texts, speakers, sexes = (_table(source, name) for name in ("text", "utt2spk", "spk2gender"))
     starts: dict[str, float] = {}
-    for line, utterance, recording, start, length in _utterances(source, recordings):
+    for line, utterance, recording, start, length, own in _utterances(source, recordings):
         if recording not in recordings:
             where = f"line {line}: {utterance}: no recording {recording} in {_SCP}"
             result.problems.append({"path": "segments", "reason": where})
@@ -54,6 +60,8 @@ def plan(source: Source) -> Plan:
                 offset=start,
                 duration=length,
                 where=utterance,
+                channel=channels.get(recording) if own is None else own,
+                lone_channel=own is None,
                 keys=(utterance, recording),
             )
         )
@@ -61,11 +69,29 @@ def plan(source: Source) -> Plan:
         reason = result.problems[0]["reason"] if result.problems else "it is empty"
         raise FreudError(f"{source.root / _SCP}: no recording can be used: {reason}")
     if (source.root / "ctm").is_file():
-        _add_ctm(source, result, starts)
+        _add_ctm(source, result, starts, channels)
     return result
 
 
-_OTHERS = ("segments", "text", "utt2spk", "spk2gender", "ctm")
+_CHANNELS = "reco2file_and_channel"
+_OTHERS = ("segments", "text", "utt2spk", "spk2gender", _CHANNELS, "ctm")
+
+
+def _channels(source: Source, recordings: dict[str, str | None]) -> dict[str, int | None]:
+    """The channel of each recording that is one of several in a file."""
+    if (source.root / _CHANNELS).is_file():
+        names = {}
+        for number, recording, rest in _lines(source, _CHANNELS):
+            if len(fields := rest.split()) != 2 or channel_numbers(fields[1:])[fields[1]] is None:
+                expected = "expected recording file channel, the channel as a letter or a number from 1"
+                raise FreudError(f"{source.root / _CHANNELS}: line {number}: {expected}")
+            names[recording] = fields[1]
+    else:
+        files = collections.Counter(recordings.values())
+        several = [name for name, path in recordings.items() if path is not None and files[path] > 1]
+        names = {name: match[1] for name in several if (match := re.search(r"[-_.]([A-Za-z]|\d)$", name))}
+    numbers = channel_numbers(names.values())
+    return {recording: numbers[name] for recording, name in names.items()}
 
 
 def _recordings(source: Source, result: Plan) -> dict[str, str | None]:
@@ -92,22 +118,27 @@ def _recordings(source: Source, result: Plan) -> dict[str, str | None]:
 
 def _utterances(
     source: Source, recordings: dict[str, str | None]
-) -> Iterator[tuple[int, str, str, float, float | None]]:
-    """(line, utterance, recording, start, length) of every segment, or of every recording."""
+) -> Iterator[tuple[int, str, str, float, float | None, int | None]]:
+    """(line, utterance, recording, start, length, channel) of every segment, or of every recording."""
     if not (source.root / "segments").is_file():
         for number, name in enumerate(recordings, 1):
-            yield number, name, name, 0.0, None
+            yield number, name, name, 0.0, None, None
         return
     for number, utterance, rest in _lines(source, "segments"):
         fields = rest.split()
         try:
             start, end = float(fields[1]), float(fields[2])
+            channel = int(fields[3]) if len(fields) > 3 and fields[3].isdecimal() else None
+            if len(fields) > 3 and channel is None:  # a letter
+                channel = channel_numbers(fields[3:4])[fields[3]]
+            if len(fields) > 4 or (len(fields) == 4 and channel is None):
+                raise ValueError
             if not (start >= 0 and (end > start or end == -1)):  # -1: to the end of the recording
                 raise ValueError
         except (ValueError, IndexError):
-            expected = "expected utterance recording start end, in seconds"
+            expected = "expected utterance recording start end, in seconds, and if need be a channel"
             raise FreudError(f"{source.root / 'segments'}: line {number}: {expected}") from None
-        yield number, utterance, fields[0], start, None if end == -1 else end - start
+        yield number, utterance, fields[0], start, None if end == -1 else end - start, channel
 
 
 def _table(source: Source, name: str) -> dict[str, str]:
@@ -128,18 +159,24 @@ def _lines(source: Source, name: str) -> Iterator[tuple[int, str, str]]:
             yield number, key, rest[0] if rest else ""
 
 
-def _add_ctm(source: Source, result: Plan, starts: dict[str, float]) -> None:
-    """Labels by utterance, in seconds from its start, or by recording."""
+def _add_ctm(source: Source, result: Plan, starts: dict[str, float], channels: dict[str, int | None]) -> None:
+    """Labels by utterance, in seconds from its start, by recording, or by file and channel."""
+    recordings = {}
+    if (source.root / _CHANNELS).is_file():
+        for _, recording, rest in _lines(source, _CHANNELS):
+            recordings[rest.split()[0], channels[recording]] = recording
 
-    def shifted() -> Iterator[tuple[str, Interval]]:
+    def shifted() -> Iterator[tuple[str, str, Interval]]:
         with open_text(source.root / "ctm") as file:
-            for name, _, row in ctm_rows(source.root / "ctm", file):
+            for name, channel, row in ctm_rows(source.root / "ctm", file):
+                if recordings and name not in starts and name not in channels:
+                    name = recordings.get((name, channel_numbers([channel])[channel]), name)
                 start = starts.get(name, 0.0)
-                yield name, row._replace(start=row.start + start, end=row.end + start)
+                yield name, channel, row._replace(start=row.start + start, end=row.end + start)
 
     result.labels = Labels()
     try:
-        result.labels.extend(shifted())
+        result.labels.add(shifted(), "ctm")
     except FreudError as error:
         reason = str(error).removeprefix(f"{source.root / 'ctm'}: ")
         result.problems.append({"path": "ctm", "reason": f"labels skipped: {reason}"})

@@ -1,14 +1,16 @@
 """Lhotse manifests, as any of its recipes writes them: cuts, or recordings with supervisions; needs `corpora`.
 
-A cut, or a recording without cuts, is a clip. One supervision gives its transcript and speaker; several are the tiers
-`utterances` and `speakers`. Alignments are tiers of their names. Cuts that Lhotse would compute (mixed, padded, sped
-up) and audio behind commands or addresses are left out: nothing is run or downloaded.
+A cut, or a recording without cuts, is a clip, of one channel or the mean of all. One supervision gives its transcript
+and speaker; several are the tiers `utterances` and `speakers`. Alignments are tiers of their names. Cuts that Lhotse
+would compute (mixed, padded, sped up) and audio behind commands or addresses are left out: nothing is run or
+downloaded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +43,18 @@ def plan(source: Source) -> Plan:
     refused: dict[str, list[str]] = {}
     for name in cuts or [name for name in names if _kind(name) == "recording"]:
         split = _split(name)
-        kinds = _cuts(source.root, name) if cuts else _whole(source.root, name, names)
-        for number, (key, start, duration, recording, supervisions, why) in enumerate(kinds, 1):
+        rows = _cuts(source.root, name) if cuts else _whole(source.root, name, names)
+        for number, row in enumerate(rows, 1):
             where = f"{name} line {number}"
-            path, reason = (None, why) if why else _path(source.root, recording)
-            if path is None:
-                refused.setdefault(reason, []).append(f"{where}: {key}")
+            try:
+                path, channel = _file(source.root, row)
+            except _RefusedError as reason:
+                refused.setdefault(str(reason), []).append(f"{where}: {row.key}")
                 continue
-            keys = (f"{name}\0{key}",)
-            item, rows = _described(path, supervisions, start, duration, split, where, keys)
+            item, labels = _described(path, channel, row, split, where, (f"{name}\0{row.key}\0{row.channels}",))
             result.items.append(item)
-            if rows and result.labels is not None:
-                result.labels.extend((keys[0], row) for row in rows)
+            if labels and result.labels is not None:
+                result.labels.add(((item.keys[0], "", label) for label in labels), name)
     for reason, lines in refused.items():
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         place, _, rest = lines[0].partition(" ")
@@ -99,7 +101,23 @@ def _read(path: Path, kind: str) -> Iterator[Any]:
         raise FreudError(f"{path}: line {number + 1}: not a {kind} of Lhotse ({type(error).__name__})") from None
 
 
-_Row = tuple[str, float, float | None, Any, list[Any], str]  # key, start, duration, recording, supervisions, why not
+@dataclass(frozen=True)
+class _Row:
+    """A cut, or a whole recording."""
+
+    key: str
+    recording: Any = None
+    start: float = 0.0
+    duration: float | None = None
+    channels: tuple[int, ...] | None = None
+    """Those of the recording that it takes; None: all."""
+    supervisions: Sequence[Any] = ()
+    refused: str = ""
+    """Why it cannot be used, if so."""
+
+
+class _RefusedError(Exception):
+    """Why a row cannot be a clip."""
 
 
 def _cuts(root: Path, name: str) -> Iterator[_Row]:
@@ -107,65 +125,98 @@ def _cuts(root: Path, name: str) -> Iterator[_Row]:
         if not hasattr(cut, "recording"):
             kind = type(cut).__name__
             if kind == "Recording":  # a manifest of recordings whose name does not say so
-                yield cut.id, 0.0, None, cut, [], ""
+                yield _Row(cut.id, cut)
             else:
-                yield getattr(cut, "id", "?"), 0.0, None, None, [], f"{kind} is not a part of one recording"
+                yield _Row(getattr(cut, "id", "?"), refused=f"{kind} is not a part of one recording")
         elif cut.recording is None:
-            yield cut.id, 0.0, None, None, [], "has no recording"
+            yield _Row(cut.id, refused="has no recording")
         else:
-            yield cut.id, cut.start, cut.duration, cut.recording, list(cut.supervisions), ""
+            channels = (cut.channel,) if isinstance(cut.channel, int) else tuple(cut.channel)
+            yield _Row(cut.id, cut.recording, cut.start, cut.duration, channels, list(cut.supervisions))
 
 
 def _whole(root: Path, name: str, names: list[str]) -> Iterator[_Row]:
-    """Recordings with their supervisions, which lie in a manifest of their own and in any order."""
+    """Recordings with their supervisions, which lie in a manifest of their own and in any order.
+
+    Where supervisions tell the channels of a recording apart, each channel that has any is a row.
+    """
     from lhotse.supervision import SupervisionSegment
 
-    said = Spool()
-    if (other := re.sub("recording", "supervision", name)) in names:
+    spool = Spool()
+    other = re.sub("recording", "supervision", name)
+    if other in names:
         rows = _read(root / other, "supervision")
-        said.extend((row.recording_id, row.to_dict()) for row in rows)
+        spool.extend(((row.recording_id, row.to_dict()) for row in rows), other)
     for recording in _read(root / name, "recording"):
-        supervisions = [SupervisionSegment.from_dict(row) for row in said.get(recording.id)]
-        yield recording.id, 0.0, None, recording, supervisions, ""
-    said.close()
+        supervisions = [SupervisionSegment.from_dict(row) for row in spool.get(recording.id)]
+        groups: dict[tuple[int, ...], list[Any]] = {}
+        for row in supervisions:
+            channels = (row.channel,) if isinstance(row.channel, int) else tuple(row.channel)
+            groups.setdefault(channels, []).append(row)
+        if len(groups) < 2:
+            yield _Row(recording.id, recording, supervisions=supervisions)
+            continue
+        for channels, group in sorted(groups.items()):
+            whole = set(channels) == {channel for source in recording.sources for channel in source.channels}
+            yield _Row(recording.id, recording, channels=None if whole else channels, supervisions=group)
+    for table, missing in spool.unclaimed():
+        yield _Row(", ".join(missing[:3]), refused=f"{table} is about {len(missing)} recordings that are not listed")
+    spool.close()
 
 
-def _path(root: Path, recording: Any) -> tuple[str | None, str]:
-    """The file of a recording, or why it has none that can be used."""
+def _file(root: Path, row: _Row) -> tuple[str, int | None]:
+    """The file of a row's recording and which channel of it, None for all.
+
+    Raises:
+        _RefusedError: it has none that can be used.
+    """
+    if row.refused:
+        raise _RefusedError(row.refused)
+    recording = row.recording
     if getattr(recording, "transforms", None):
-        return None, "its audio is changed when it is loaded; save it to files with lhotse"
-    sources = recording.sources
-    if len(sources) != 1:
-        return None, "its channels are in several files; join them in one"
-    if sources[0].type != "file":
-        return None, f"its audio is a {sources[0].type}, which is never run or fetched; save it to files with lhotse"
-    path = resolve(root, str(sources[0].source))
+        raise _RefusedError("its audio is changed when it is loaded; save it to files with lhotse")
+    sources = list(recording.sources)
+    every = {channel for source in sources for channel in source.channels}
+    wanted = every if row.channels is None else set(row.channels)
+    holders = [source for source in sources if wanted <= set(source.channels)]
+    if not holders:
+        raise _RefusedError("its channels are in several files; join them in one")
+    source = holders[0]
+    if source.type != "file":
+        raise _RefusedError(
+            f"its audio is a {source.type}, which is never run or fetched; save it to files with lhotse"
+        )
+    path = resolve(root, str(source.source))
     if path is None:
-        return None, f"{sources[0].source}: no such file"
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path), ""
+        raise _RefusedError(f"{source.source}: no such file")
+    channels = sorted(source.channels)
+    if set(channels) == wanted:
+        channel = None
+    elif len(wanted) == 1:
+        channel = channels.index(*wanted)
+    else:
+        raise _RefusedError(
+            f"takes channels {sorted(wanted)} of {len(channels)}; a clip has one channel, or the mean of all"
+        )
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path), channel
 
 
 def _described(
-    path: str,
-    supervisions: list[Any],
-    start: float,
-    duration: float | None,
-    split: str | None,
-    where: str,
-    keys: tuple[str, ...],
+    path: str, channel: int | None, row: _Row, split: str | None, where: str, keys: tuple[str, ...]
 ) -> tuple[Item, list[Interval]]:
     """A clip and its labels; times of supervisions count from the start of the cut, those of labels from the file's."""
-    texts = [row.text for row in supervisions if row.text]
-    speakers = {row.speaker for row in supervisions} - {None}
-    sexes = {sex(row.gender) for row in supervisions} - {None}
-    rows: list[Interval] = []
-    for row in supervisions:
-        begin, end = max(start + row.start, 0.0), start + row.end
+    supervisions, start = row.supervisions, row.start
+    texts = [supervision.text for supervision in supervisions if supervision.text]
+    speakers = {supervision.speaker for supervision in supervisions} - {None}
+    sexes = {sex(supervision.gender) for supervision in supervisions} - {None}
+    labels: list[Interval] = []
+    for supervision in supervisions:
+        begin, end = max(start + supervision.start, 0.0), start + supervision.end
         if len(supervisions) > 1:
-            rows += [Interval("utterances", begin, end, row.text)] if row.text else []
-            rows += [Interval("speakers", begin, end, row.speaker)] if row.speaker else []
-        for tier, items in (row.alignment or {}).items():
-            rows += _aligned(str(_TIERS.get(tier, tier)), items)
+            labels += [Interval("utterances", begin, end, supervision.text)] if supervision.text else []
+            labels += [Interval("speakers", begin, end, supervision.speaker)] if supervision.speaker else []
+        for tier, items in (supervision.alignment or {}).items():
+            labels += _aligned(str(_TIERS.get(tier, tier)), items)
     item = Item(
         path,
         transcript=" ".join(texts) or None,
@@ -173,11 +224,12 @@ def _described(
         sex=sexes.pop() if len(sexes) == 1 else None,
         split=split,
         offset=start,
-        duration=duration,
+        duration=row.duration,
+        channel=channel,
         where=where,
         keys=keys,
     )
-    return item, rows
+    return item, labels
 
 
 _TIERS = {"word": "words", "phone": "phones", "phoneme": "phones"}

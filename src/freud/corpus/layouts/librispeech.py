@@ -37,7 +37,7 @@ def matches(source: Source) -> bool:
 def plan(source: Source) -> Plan:
     """Every recording is a clip; its speaker and split are read off its path."""
     tables = [name for name in source.files if _TRANSCRIPTS.search(name)]
-    result = Plan([], tables=tables)
+    result = Plan([], tables=[*tables, *([_SPEAKERS] if (source.root / _SPEAKERS).is_file() else [])])
     transcripts: dict[str, str] = {}  # path without suffix -> text
     for table in tables:
         folder = PurePosixPath(table).parent
@@ -89,13 +89,13 @@ def _add_alignments(source: Source, result: Plan) -> None:
     result.tables += names
     for name in names:
         try:
-            result.labels.extend(_aligned(source.root / name))
+            result.labels.add(_aligned(source.root / name), name)
         except FreudError as error:
             reason = str(error).removeprefix(f"{source.root / name}: ")
             result.problems.append({"path": name, "reason": f"labels skipped: {reason}"})
 
 
-def _aligned(path: Path) -> Iterator[tuple[str, Interval]]:
+def _aligned(path: Path) -> Iterator[tuple[str, str, Interval]]:
     """Rows of `84-121123-0000 ",GO,,DO" "0.490,0.890,1.270,1.380"`: words, empty where silent, and where each ends."""
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
@@ -111,4 +111,4 @@ def _aligned(path: Path) -> Iterator[tuple[str, Interval]]:
                 raise FreudError(f"{path}: line {number}: expected an utterance, its words and their ends") from None
             for word, start, end in zip(words, [0.0, *times], times, strict=False):
                 if word:
-                    yield match[1], Interval("words", start, end, word)
+                    yield match[1], "", Interval("words", start, end, word)

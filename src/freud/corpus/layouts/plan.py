@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import posixpath
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -34,6 +36,10 @@ class Item:
     sidecars: tuple[Sidecar, ...] = ()
     where: str = ""
     """Where it was listed ("manifest.csv line 3"), for messages."""
+    channel: int | None = None
+    """Of the file, from 0; None: the mean of all."""
+    lone_channel: bool = False
+    """Whether a file of one channel may hold just `channel`, cut out of a recording of several."""
     keys: tuple[str, ...] = ()
     """Its names in `Plan.labels`, before its path without suffix and its stem."""
 
@@ -47,6 +53,8 @@ class Plan:
     problems: list[dict[str, str]] = field(default_factory=list)
     labels: Labels | None = None
     """Labels from tables over many recordings, in file seconds."""
+    unused: int = 0
+    """Files of the folder that are not used."""
 
 
 _SEXES = {"f": "female", "m": "male", "female_feminine": "female", "male_masculine": "male"}
@@ -101,9 +109,10 @@ def resolve(root: Path, path: str) -> Path | None:
 
     Tried are the folder of the table, those above it, and the current one; None if there is no such file in any.
     """
-    for folder in (root, *root.parents, Path.cwd()):
-        if (found := folder / path).is_file():
-            return Path(os.path.normpath(found))
+    forms = [path] if path.isascii() else [path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))]
+    for folder, form in itertools.product((root, *root.parents, Path.cwd()), forms):
+        if (file := folder / form).is_file():
+            return Path(os.path.normpath(file))
     return None
 
 
@@ -117,7 +126,7 @@ def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> 
             with open_text(root / name) as file:
                 tier = PurePosixPath(name).stem.rpartition(".")[2].lower()
                 lines = ctm_rows(root / name, file, tier if tier in _TIERS else None)
-                labels.extend((recording, interval) for recording, _, interval in lines)
+                labels.add(lines, name)
         except FreudError as error:
             problems.append({"path": name, "reason": f"labels skipped: {str(error).removeprefix(f'{root / name}: ')}"})
     return labels

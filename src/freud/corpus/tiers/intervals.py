@@ -36,6 +36,8 @@ class LabelFile(NamedTuple):
     """Sorted by start within each tier."""
     problems: list[str]
     """Sentences about parts of the file that are not used, or not as they stand: "line 7: ..."."""
+    channels: tuple[str, ...] = ()
+    """Of each interval the name of the channel that it is about, where the file has such names."""
 
 
 class Labeled(Protocol):

@@ -44,8 +44,9 @@ def read_labels(
     if suffix == ".ctm":
         rows = list(ctm_rows(path, text.splitlines(), tier))
         several = len({name for name, _, _ in rows}) > 1
-        intervals = [row for name, _, row in rows if not several or name == recording]
-        return LabelFile(None, sorted(intervals, key=lambda row: (row.tier, row.start)), [])
+        own = [(row, channel) for name, channel, row in rows if not several or name == recording]
+        own.sort(key=lambda pair: (pair[0].tier, pair[0].start))
+        return LabelFile(None, [row for row, _ in own], [], tuple(channel for _, channel in own))
     if suffix == ".lab" and is_lab(text):
         return LabelFile(None, read_lab(path, text, tier, duration), [])
     if suffix in {".tsv", ".csv"} or (suffix == ".txt" and is_timed(text)):
