@@ -52,7 +52,7 @@ def test_a_ctm_that_tells_channels_apart(tmp_path, names):
     call(tmp_path / "call.wav")
     a, b = names
     text(tmp_path / "call.ctm", f"call {a} 0.1 0.2 hello\ncall {b} 0.4 0.2 yes\ncall {a} 0.7 0.1 bye\n")
-    opened = corpus.import_corpus(tmp_path, tmp_path.parent / f"out {names}")
+    opened = corpus.import_corpus(tmp_path, tmp_path.parent / f"{tmp_path.name} out")
     assert heard(opened) == [(0, "hello bye", ["hello", "bye"], [500]), (1, "yes", ["yes"], [1100])]
     assert [clip.name for clip in opened] == ["call.wav channel 0", "call.wav channel 1"]
     assert len({clip.id for clip in opened}) == 2

@@ -102,6 +102,15 @@ def test_false_discovery_rate_of_nothing_is_one_and_of_everything_small() -> Non
     assert statistics.false_discovery(np.array([np.nan, 9.0]), null[:2])[0] == 1
 
 
+def test_sparse_blocks_without_a_posting_sum_weights_as_numbers() -> None:
+    """NumPy counts in integers where there is nothing to count, which cut weights short."""
+    pieces = Pieces(np.arange(1), np.zeros(1, np.int64), np.full(1, 4))
+    nothing = np.zeros(0, np.int64)
+    sparse = Sparse(pieces, nothing, nothing, np.zeros(0, np.uint8), (1, 2))
+    labeled = Labeled(np.ones(4, bool), np.zeros(4, np.int64), 1, np.full(4, 0.3))
+    np.testing.assert_allclose(sparse.count(np.zeros(1, int), np.zeros(1, int), labeled), [[[1.2, 0]]])
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
 def test_sparse_and_dense_blocks_sum_alike(seed: int) -> None:

@@ -139,9 +139,7 @@ def _batches(model: AudioModel, corpus: Corpus, size: int, start: tuple[int, int
     for index, clip in enumerate(islice(corpus, start[0], None), start[0]):
         read = 0
         try:
-            for window, (_, samples) in enumerate(
-                corpus.windows(clip, model.window_samples)
-            ):
+            for window, (_, samples) in enumerate(corpus.windows(clip, model.window_samples)):
                 read += 1
                 if (index, window) < start:
                     continue

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from freud.corpus.tiers import SUFFIXES, Interval
 from freud.corpus.tree import composed, is_audio
+from freud.corpus.units import WORDS, tiers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,12 @@ def _names(folder: Path) -> list[str]:
 
 
 def joined_words(intervals: Iterable[Interval]) -> str | None:
-    """A transcript from the tier `words`, without silences, `<markers>` and variant numbers such as `(2)`."""
+    """A transcript from the tiers of words, without silences, `<markers>` and variant numbers such as `(2)`."""
+    intervals = list(intervals)
+    tiers = tiers_of(WORDS, {interval.tier for interval in intervals})
     words = []
-    for tier, _, _, label in intervals:
+    for tier, _, _, label in sorted(intervals, key=lambda interval: interval.start):
         word = re.sub(r"\(\d+\)$", "", label)
-        if tier.lower() in {"words", "word"} and word.lower() not in {"", "sil", "sp"} and word[0] != "<":
+        if tier in tiers and word.lower() not in {"", "sil", "sp"} and word[0] != "<":
             words.append(word)
     return " ".join(words) or None

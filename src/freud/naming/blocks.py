@@ -169,7 +169,8 @@ class Sparse(Block):
         posting, which, at = posting[keep], which[keep], at[keep]
         key = (which * groups + group[at]) * self.bin_count + self.bin[posting]
         size = len(features) * groups * self.bin_count
-        found = np.bincount(key, weight[at], size).reshape(len(features), groups, -1)
+        found = np.bincount(key, weight[at], size).astype(np.float64)  # of nothing, NumPy counts in integers
+        found = found.reshape(len(features), groups, -1)
         for lag in np.unique(lags):
             rows = self.pieces.shifted(int(lag))[0]
             rows = rows[label[rows]]

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from freud.corpus import Corpus
 from freud.corpus.phones import Phone, is_silence, phone, phone_set
+from freud.corpus.units import PHONES, WORDS, tiers_of
 from freud.errors import FreudError
 from freud.naming.acoustics import MEASURES
 
@@ -116,7 +117,7 @@ class LabelBank:
         self.rate = frames_per_second
         self.window_frames = window_frames
         self.clip_ids: list[str] = corpus.table["id"].to_pylist()
-        phones, spoken = (_tiers_of(corpus.tiers, unit) for unit in (_PHONES, _WORDS))
+        phones, spoken = (_speakers_of(unit, corpus.tiers) for unit in (PHONES, WORDS))
         self._phones = _tier(corpus, phones) if phones else None
         self._words = _tier(corpus, spoken) if spoken else None
         self._others = {name: _tier(corpus, {name: ""}) for name in corpus.tiers if name not in {**phones, **spoken}}
@@ -336,23 +337,10 @@ def _classes(phones: Collection[Phone]) -> list[str]:
     return [name for name, who in members.items() if distinct.get(who) == name]
 
 
-# Units of speech as tiers name them, and what may stand around: "words", "anna - words" (Montreal Forced Aligner),
-# "wrd@A" (ELAN), "words_2".
-_WORDS, _PHONES = "words?|wrd", "phone(?:me)?s?|phn"
-_AROUND = r"(?i:(?P<before>|.*[^a-z])(?:{unit})(?:[ _.-]*\d*|(?P<behind>@.*)))"
-
-
-def _tiers_of(tiers: Sequence[str], unit: str) -> dict[str, str]:
-    """The tiers of a unit of speech, each with its speaker: what its name has beside the unit.
-
-    Where none is named so, the first that has the unit within its name, such as "wordtier".
-    """
-    matches = {name: re.fullmatch(_AROUND.format(unit=unit), name) for name in tiers}
-    speakers = {
-        name: f"{match['before']}{match['behind'] or ''}".strip(" @-_.:|") for name, match in matches.items() if match
-    }
-    within = [name for name in tiers if re.search(f"(?i:{unit})", name)]
-    return speakers or dict.fromkeys(within[:1], "")
+def _speakers_of(unit: str, tiers: Sequence[str]) -> dict[str, str]:
+    """The tiers of a unit with their speakers; without one, the first that has it in its name: "wordtier"."""
+    within = [name for name in tiers if re.search(unit, name, re.IGNORECASE)]
+    return tiers_of(unit, tiers) or dict.fromkeys(within[:1], "")
 
 
 def _tier(corpus: Corpus, speakers: dict[str, str]) -> _Tier:
