@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint check-types check-imports check-docs check-web pytest bench docs web clean
+.PHONY: demo test lint check-types check-imports check-docs check-web pytest pytest-processors bench docs web clean
 
 # Ends in a browser, until Ctrl-C; not where there is nobody to look (no terminal, CI, or NO_SERVE=1).
 demo: .venv/installed
@@ -13,7 +13,7 @@ demo: .venv/installed
 	@if [ -z "$(NO_SERVE)$(CI)" ] && [ -t 1 ]; then $(BIN)/freud serve demo-results; \
 	else echo; echo "see and hear it: $(BIN)/freud serve demo-results"; fi
 
-test: lint check-types check-imports check-docs check-web pytest
+test: lint check-types check-imports check-docs check-web pytest pytest-processors
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FREUD needs Python 3.11 or newer: make PYTHON=/path/to/python")'
@@ -54,6 +54,13 @@ check-web: web
 
 pytest: .venv/installed-dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# A machine with AVX-512 and bfloat16 would hide what fails without them.
+pytest-processors: .venv/installed-dev
+	for capability in default avx2; do \
+		ATEN_CPU_CAPABILITY=$$capability ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OMP_NUM_THREADS=1 \
+		$(BIN)/pytest -m numeric --numprocesses 2 --dist loadfile $$(grep -rl mark.numeric tests) || exit; \
+	done
 
 bench: .venv/installed-dev
 	for script in collect index search memory web; do $(BIN)/python benchmarks/$$script.py || exit; done

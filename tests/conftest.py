@@ -17,6 +17,10 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads that wait for each other crawl on a busy machine
+if os.environ.get("ATEN_CPU_CAPABILITY") in {"default", "avx2"}:
+    # oneDNN asks the processor itself; half lowered, torch stops at an attention in bfloat16 (no pack_vnni2)
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+    os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
 
 if TYPE_CHECKING:
     from freud.activations import Activations

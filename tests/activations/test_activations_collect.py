@@ -77,6 +77,7 @@ def broken(few: Corpus, tmp_path: Path) -> Corpus:
 # ---- what is stored
 
 
+@pytest.mark.numeric
 def test_stored_frames_are_those_of_the_model_clip_by_clip(nano: AudioModel, few: Corpus, store: Activations) -> None:
     assert store.sites == SITES
     assert store.clip_ids == [clip.id for clip in few]
@@ -93,6 +94,7 @@ def test_stored_frames_are_those_of_the_model_clip_by_clip(nano: AudioModel, few
     assert store.manifest["problems"] == []
 
 
+@pytest.mark.numeric
 def test_a_clip_that_is_a_part_of_a_file(nano: AudioModel, few: Corpus, tmp_path: Path) -> None:
     table = tmp_path / "clips.csv"
     table.write_text(f"path,offset,duration\n{few.root / 'zz long.wav'},3.5,2.01\n")
@@ -103,6 +105,7 @@ def test_a_clip_that_is_a_part_of_a_file(nano: AudioModel, few: Corpus, tmp_path
     torch.testing.assert_close(frames, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(("dtype", "relative"), [("float16", 2**-11), ("bfloat16", 2**-8)])
 def test_narrow_dtypes_store_the_same_frames_rounded(
     nano: AudioModel, few: Corpus, store: Activations, tmp_path: Path, dtype: str, relative: float
@@ -162,6 +165,7 @@ def test_sample_is_spread_over_the_store(
 # ---- norms and massive activations
 
 
+@pytest.mark.numeric
 def test_norms_and_massive_activations(nano: AudioModel, few: Corpus, tmp_path: Path) -> None:
     def plant(x: torch.Tensor) -> torch.Tensor:
         x = x.clone()

@@ -11,6 +11,8 @@ from whisper.audio import mel_filters as whisper_filters
 from freud import audio
 from freud.audio.mel import mel_filters
 
+pytestmark = pytest.mark.numeric
+
 WINDOW = 480_000
 
 

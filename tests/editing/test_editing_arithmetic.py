@@ -19,6 +19,8 @@ from freud.saes import SAE
 from freud.saes.l1 import StandardSAE
 from freud.saes.topk import TopKSAE
 
+pytestmark = pytest.mark.numeric
+
 SITE = "encoder.blocks.2"
 WIDTH, LATENTS = 192, 24
 

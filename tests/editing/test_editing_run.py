@@ -30,6 +30,7 @@ def strong(sae: SAE, busiest: list[int]) -> list[Any]:
     return [sae[index].scale(-3.0) for index in busiest]
 
 
+@pytest.mark.numeric
 def test_three_transcripts_are_those_of_transcribe(
     nano: AudioModel, sae: SAE, samples: np.ndarray, busiest: list[int]
 ) -> None:
@@ -50,6 +51,7 @@ def test_three_transcripts_are_those_of_transcribe(
     assert told.edited.text == nano.transcribe(samples, edits=edits).text  # and again
 
 
+@pytest.mark.numeric
 def test_log_probabilities_are_those_of_the_decoder(
     nano: Any, sae: SAE, samples: np.ndarray, busiest: list[int]
 ) -> None:
@@ -103,6 +105,7 @@ def test_one_json(nano: AudioModel, sae: SAE, samples: np.ndarray, busiest: list
     assert len(told["traces"][0]["before"]) == audio.valid_frames(len(samples))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("substitute", [False, True])
 def test_factor_one_is_no_edit(
     nano: AudioModel, sae: SAE, identity: SAE, samples: np.ndarray, substitute: bool
@@ -125,6 +128,7 @@ def test_decoded_together_as_decoded_alone(nano: Any, sae: SAE, demo: Corpus, bu
         assert told.plain.text == nano.transcribe(demo.audio_path(clip)).text
 
 
+@pytest.mark.numeric
 def test_shared_prefix_is_bit_for_bit_a_plain_run(nano: Any, samples: np.ndarray) -> None:
     mel = nano.log_mel([samples])
     sets: list[dict[str, Any]] = [

@@ -17,6 +17,8 @@ import freud
 from freud import DamagedFileError, FreudError, UnknownNameError
 from freud.features import FeatureIndex
 
+pytestmark = pytest.mark.numeric
+
 LENGTHS = (7, 1, 30, 12, 3, 19, 40, 5)
 WIDTH, LATENTS = 5, 9
 LIMITS = [None, -np.inf, -2.0, -0.5, 0.0, 0.5, 1.5, 2.5, 9.0]

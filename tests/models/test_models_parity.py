@@ -15,6 +15,8 @@ from twin import to_transformers
 import freud.models
 from freud.models.base import AudioModel
 
+pytestmark = pytest.mark.numeric
+
 TOLERANCE = 1e-4  # of the largest value at the site
 
 

@@ -18,6 +18,8 @@ from freud.saes.jumprelu import JumpReLUSAE
 from freud.saes.l1 import StandardSAE
 from freud.saes.topk import TopKSAE
 
+pytestmark = pytest.mark.numeric
+
 sae_lens = pytest.importorskip("sae_lens")
 
 D, M, K = 8, 24, 5

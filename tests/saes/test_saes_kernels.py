@@ -11,6 +11,8 @@ from torch import Tensor
 from freud.saes import TopK, kernels
 from freud.saes.kernels import Pattern, choose, plain, sparse
 
+pytestmark = pytest.mark.numeric
+
 
 def assert_near(found: Tensor, expected: Tensor, what: str) -> None:
     difference, size = (found - expected).detach().norm(), expected.detach().norm()

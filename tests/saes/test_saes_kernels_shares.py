@@ -14,6 +14,8 @@ from freud.saes import kernels
 from freud.saes.kernels import shares
 from freud.saes.kernels.shares import SMALLEST, in_shares
 
+pytestmark = pytest.mark.numeric
+
 FRAMES = 3 * SMALLEST + 5
 TASKS = Path("/proc/self/task")  # the threads of this process
 

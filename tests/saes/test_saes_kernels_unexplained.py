@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from freud.saes import kernels
 from freud.saes.kernels.shares import SMALLEST
 
+pytestmark = pytest.mark.numeric
+
 
 @settings(max_examples=60, deadline=None)
 @given(

@@ -17,6 +17,8 @@ from freud.saes.batchtopk import BatchTopKTraining
 from freud.saes.kernels import few
 from freud.saes.topk import TopKSAE
 
+pytestmark = pytest.mark.numeric
+
 shapes = st.tuples(st.integers(2, 20), st.integers(1, 12), st.integers(1, 40))  # frames, d_in, d_sae
 seeds = st.integers(0, 10_000)
 

@@ -9,6 +9,8 @@ from freud.saes import TopK
 from freud.saes.architecture import remove_parallel_, unit_rows_
 from freud.saes.optimizer import Optimizer
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("clip", [1e-3, 0.5, 1e6])
 def test_steps_are_those_of_plain_adam_after_clipping(clip: float) -> None:
