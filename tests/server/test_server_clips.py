@@ -330,3 +330,29 @@ def test_a_clip_that_is_not_there(client: TestClient, route: str):
 def test_events_page_of_latents_is_cheap_to_repeat(client: TestClient):
     first = client.get(f"{LATENTS}/features/1/events?band=random&seed=3").json()
     assert client.get(f"{LATENTS}/features/1/events?band=random&seed=3").json() == first
+
+
+def test_the_original_of_a_part_or_a_channel_is_not_given(
+    make_client: Callable[..., TestClient], corpus: Corpus, result: Path, tmp_path: Path
+):
+    """A part from the start of a file, as a table lists it, and one channel of another: the API has no file for them."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    path = corpus.audio_path(next(iter(corpus)))
+    samples, rate = soundfile.read(path)
+    for name, channels in (("part", 1), ("whole", 1), ("call", 2)):
+        soundfile.write(lists / f"{name}.wav", np.stack([samples] * channels, 1), rate)
+    rows = ["path,offset,duration,channel", "part.wav,0,0.5,", "whole.wav,0,,", "call.wav,0,,1"]
+    (lists / "manifest.csv").write_text("\n".join(rows))
+    discovered = pipeline.discover(lists, "nano", ["encoder.blocks.0.mlp.1"], tmp_path / "result", progress=False)
+    client = make_client(path=discovered.path)
+    clips = {row["name"]: row for row in client.get("/api/clips").json()["clips"]}
+    assert {name: row["channel"] for name, row in clips.items()} == {
+        "call.wav channel 1": 1, "part.wav": None, "whole.wav": None,
+    }  # fmt: skip
+    for name, status in {"part.wav": 422, "whole.wav": 200, "call.wav channel 1": 422}.items():
+        clip = clips[name]["id"]
+        assert client.get(f"/api/clips/{clip}/audio?format=original").status_code == status
+        assert (client.get(f"/api/clips/{clip}").json()["original"] is not None) == (status == 200)
+        content = client.get(f"/api/clips/{clip}/audio").content
+        assert soundfile.info(io.BytesIO(content)).duration == pytest.approx(clips[name]["duration"], abs=1e-3)

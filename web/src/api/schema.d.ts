@@ -832,6 +832,11 @@ export interface components {
         };
         /** Clip */
         Clip: {
+            /**
+             * Channel
+             * @description of its file, from 0; null: the mean of all
+             */
+            channel: number | null;
             /** Duration */
             duration: number;
             /**
@@ -871,6 +876,11 @@ export interface components {
         };
         /** ClipRow */
         ClipRow: {
+            /**
+             * Channel
+             * @description of its file, from 0; null: the mean of all
+             */
+            channel: number | null;
             /** Duration */
             duration: number;
             /**
@@ -2051,6 +2061,11 @@ export interface components {
         };
         /** Upload */
         Upload: {
+            /**
+             * Channel
+             * @description of its file, from 0; null: the mean of all
+             */
+            channel: number | null;
             /** Channels */
             channels: number;
             /** Duration */
