@@ -241,7 +241,7 @@ def test_labels_as_a_textgrid(client: TestClient, clip: Clip, corpus: Corpus, la
     path = tmp_path / "a.TextGrid"
     path.write_bytes(answer.content)
     found: dict[str, list] = {}
-    for interval in read_textgrid(path):
+    for interval in read_textgrid(path).intervals:
         found.setdefault(interval.tier, []).append(interval)
     assert [i.label for i in found["phones"]] == [s.label for s in corpus.segments(clip.id, "phones") if s.label]
     events = latents.sql(
