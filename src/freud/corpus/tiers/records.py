@@ -106,7 +106,7 @@ def _counted(line: int, fields: list[str], columns: int, problem: str | None = N
         return Record(line, [""] * columns, problem)
     if len(fields) < columns or any(field.strip() for field in fields[columns:]):
         count = f"{len(fields)} field{'s' if len(fields) > 1 else ''} in {columns} columns"
-        hint = "quote a field that holds the delimiter" if len(fields) > columns else "one is missing"
+        hint = "quote a field that holds a delimiter" if len(fields) > columns else "one is missing"
         return Record(line, None, f"{count}; {hint}")
     return Record(line, fields[:columns], problem)
 
