@@ -193,3 +193,12 @@ def test_lhotse_channels_in_files_of_their_own(tmp_path):
         ("0.wav", None, [500]),
         ("1.wav", None, [1100]),
     ]
+
+
+def test_a_table_with_channels(tmp_path):
+    call(tmp_path / "call.wav")
+    lines = ["path,transcript,channel", "call.wav,hello,0", "call.wav,yes,1", "call.wav,both,", "call.wav,left,L"]
+    text(tmp_path / "manifest.csv", "\n".join(lines))
+    opened = corpus.read(tmp_path)
+    assert heard(opened) == [(None, "both", [], [500, 1100]), (0, "hello", [], [500]), (1, "yes", [], [1100])]
+    assert [p["reason"] for p in opened.problems] == ["line 5: channel must be a whole number from 0, not 'L'"]

@@ -77,7 +77,7 @@ def test_csv_duration_without_offset_only_describes_the_file(tmp_path):
     [
         ("file,label\na.wav,x\n", r"list\.csv: no column path; the columns are file, label"),
         ("", r"list\.csv: no column path; the columns are none"),
-        ("path,label\na.wav,x\n,y\n", r"list\.csv: line 3: no path"),
+        ("path,label\n,y\n", r"list\.csv: line 2: no path"),
         ("path,offset\na.wav,x\n", r"list\.csv: line 2: offset and duration must be seconds, not 'x' and ''"),
         (
             "path,offset,duration\na.wav,0,-1\n",
@@ -220,7 +220,9 @@ def test_audioset(tmp_path):
         ("audio/_0000AAAAAA_30000.wav", "Speech", "eval"),
         ("audio/other.wav", None, None),
     ]
-    assert opened.problems == [{"path": "eval_segments.csv", "reason": "1 of its 4 rows have no recording here"}]
+    assert opened.problems == [
+        {"path": "eval_segments.csv", "reason": "1 of its 4 rows have no recording here, the first in line 7"}
+    ]
     assert rows(corpus.read(tmp_path / "eval_segments.csv"), "label") == rows(opened, "label")
 
 

@@ -121,9 +121,17 @@ def test_ljspeech(tmp_path):
         ("wavs/LJ001-0002.wav", "two", "LJ", "female"),
     ]
     assert opened.problems == [{"path": "wavs/LJ001-0003.wav", "reason": "metadata.csv line 3: no such file"}]
-    text(tmp_path / "metadata.csv", "LJ001-0001|one|one\nLJ001-0002\n")
-    with pytest.raises(FreudError, match=r"metadata\.csv: line 2: expected ID\|text\|normalized text"):
-        corpus.read(tmp_path)
+    text(tmp_path / "metadata.csv", "LJ001-0001|one|one\nLJ001-0002\nLJ001-0002|two|or|three\n")
+    opened = corpus.read(tmp_path)
+    assert rows(opened, "transcript") == [("one",)]
+    assert [problem["reason"] for problem in opened.problems] == [
+        "line 2: expected ID|text|normalized text (1 field in 3 columns; one is missing)",
+        "line 3: expected ID|text|normalized text (4 fields in 3 columns; quote a field that holds a delimiter)",
+        "not used: no table lists it",
+    ]
+    text(tmp_path / "metadata.csv", "LJ001-0001\n")
+    with pytest.raises(FreudError, match=r"metadata\.csv: line 1: expected ID\|text\|normalized text"):
+        corpus.import_corpus(tmp_path, tmp_path / "out", layout="ljspeech")
 
 
 def test_speech_commands(tmp_path):
@@ -192,7 +200,7 @@ def test_fsd50k(tmp_path):
         ("FSD50K.dev_audio/64760.wav", "Electric_guitar; Guitar; Music", "val"),
         ("FSD50K.eval_audio/37199.wav", "Rain", "eval"),
     ]
-    reason = "1 of its 2 rows have no recording here"
+    reason = "1 of its 2 rows have no recording here, the first in line 3"
     assert opened.problems == [{"path": "FSD50K.ground_truth/dev.csv", "reason": reason}]
 
 
@@ -212,7 +220,7 @@ def test_common_voice(tmp_path):
         ("clips/c.wav", "drei", "4", "validated", "other"),
     ]
     assert opened.problems == [
-        {"path": "test.tsv", "reason": "1 of its 2 rows have no recording here"},
+        {"path": "test.tsv", "reason": "1 of its 2 rows have no recording here, the first in line 3"},
         {"path": "invalidated.tsv", "reason": "not used: no recording beside it has its name"},
         {"path": "clips/d.wav", "reason": "not used: no table lists it"},
     ]
@@ -264,7 +272,12 @@ def test_audiofolder_stays_in_its_folder(tmp_path, line):
 def test_audiofolder_with_a_broken_table(tmp_path):
     recording(tmp_path / "a.wav")
     text(tmp_path / "metadata.jsonl", '{"file_name": "a.wav"}\n{"file": "b.wav"}\n')
-    with pytest.raises(FreudError, match=r"metadata\.jsonl: line 2: expected a JSON object with file_name"):
+    opened = corpus.read(tmp_path)
+    assert rows(opened, "path") == [("a.wav",)]
+    reason = "line 2: expected a JSON object with file_name"
+    assert opened.problems == [{"path": "metadata.jsonl", "reason": reason}]
+    text(tmp_path / "metadata.jsonl", '{"file_name": 3}\n')
+    with pytest.raises(FreudError, match=r"metadata\.jsonl: line 1: expected a JSON object with file_name"):
         corpus.read(tmp_path)
 
 

@@ -90,21 +90,16 @@ def test_a_label_file_goes_to_the_recording_with_the_longest_stem(tmp_path):
     [
         (
             "a.words.tsv",
-            "0\t.1\ta\n.1\t.2\tb\n.2 .3 c\n",
-            "tier words skipped: line 3: expected start<TAB>end<TAB>label, in seconds",
-        ),
-        (
-            "a.words.tsv",
             "0.3\t0.1\ta\n",
-            "tier words skipped: line 1: expected start<TAB>end<TAB>label, in seconds",
+            "tier words skipped: line 1: ends at 0.1 s, before it starts at 0.3 s",
         ),
         (
             "a.words.tsv",
             "nan\tnan\ta\n",
-            "tier words skipped: line 1: expected start<TAB>end<TAB>label, in seconds",
+            "tier words skipped: line 1: no columns start and end; the columns are nan, nan, a",
         ),
         ("a.tsv", "0\n", "labels skipped: line 1: expected start<TAB>end<TAB>label, in seconds"),
-        ("a.lab", "0 0.1 a\n0.1 x b\n", "labels skipped: line 2: expected start end label, in seconds"),
+        ("a.lab", "0.1 0 a\n", "labels skipped: line 1: ends at 0 s, before it starts at 0.1 s"),
     ],
 )
 def test_a_malformed_tier_is_reported_and_the_clip_kept(folder, name, content, reason):
@@ -112,6 +107,21 @@ def test_a_malformed_tier_is_reported_and_the_clip_kept(folder, name, content, r
     _, segments, problems = imported(folder)
     assert segments == []
     assert problems == [{"path": name, "reason": reason}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.tsv", "0\t.1\ta\n.1 .2 b\n.2\tc\n", "line 3: expected start<TAB>end<TAB>label, in seconds"),
+        ("a.lab", "0 0.1 a\n0.1 x b\n.1 .2 b\n", "line 2: expected start end label, in seconds"),
+        ("a.phn", "0 1600 a\n1600 32OO b\n1600 3200 b\n", "line 2: expected start end label, in samples"),
+    ],
+)
+def test_a_malformed_line_is_reported_and_the_others_kept(folder, name, content, problem):
+    text(folder / name, content)
+    _, segments, problems = imported(folder)
+    assert [row[1:] for row in segments] == [(0.0, 0.1, "a"), (0.1, 0.2, "b")]
+    assert problems == [{"path": name, "reason": problem}]
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", LONG_GRID[:300], SHORT_GRID[:90], SHORT_GRID.replace("0.3", "x")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import soundfile
 from served import LATENTS, NEURONS, RESIDUAL, floats, picture, wav_bytes
 from starlette.testclient import TestClient
 
+from freud import pipeline
 from freud.corpus import Clip, Corpus
 from freud.corpus.tiers import read_textgrid
 from freud.features import FeatureIndex, browse
@@ -241,7 +243,7 @@ def test_labels_as_a_textgrid(client: TestClient, clip: Clip, corpus: Corpus, la
     path = tmp_path / "a.TextGrid"
     path.write_bytes(answer.content)
     found: dict[str, list] = {}
-    for interval in read_textgrid(path):
+    for interval in read_textgrid(path).intervals:
         found.setdefault(interval.tier, []).append(interval)
     assert [i.label for i in found["phones"]] == [s.label for s in corpus.segments(clip.id, "phones") if s.label]
     events = latents.sql(
@@ -335,7 +337,7 @@ def test_events_page_of_latents_is_cheap_to_repeat(client: TestClient):
 def test_the_original_of_a_part_or_a_channel_is_not_given(
     make_client: Callable[..., TestClient], corpus: Corpus, result: Path, tmp_path: Path
 ):
-    """A part from the start of a file, as a table lists it, and one channel of another: the API has no file for them."""
+    """A part from the start of a file, as a table lists it, and one channel of another: there is no file of them."""
     lists = tmp_path / "lists"
     lists.mkdir()
     path = corpus.audio_path(next(iter(corpus)))

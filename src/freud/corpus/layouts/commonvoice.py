@@ -6,7 +6,8 @@ sixteen digits of `client_id`.
 
 from __future__ import annotations
 
-from freud.corpus.layouts.plan import Item, Plan, below, rows, sex
+from freud.corpus.layouts.plan import Item, Plan, absent_rows, below, rows, sex
+from freud.corpus.tiers.records import Faults
 from freud.corpus.tree import Source
 
 _SPLITS = ("train", "dev", "test", "validated", "other")
@@ -26,25 +27,27 @@ def plan(source: Source) -> Plan:
         FreudError: a table lacks a column.
     """
     result = Plan([])
-    waiting = set(source.audio)
+    splits: dict[str, str | None] = dict.fromkeys(source.audio)  # of each recording, once a table has listed it
     for split in _SPLITS:
         table = f"{split}.tsv"
         if not (source.root / table).is_file():
             continue
         result.tables.append(table)
-        count = absent = 0
-        for line, row in rows(source.root / table, {"client_id", "path", "sentence"}, quotes=False):
+        count, absent, faults = 0, [], Faults()
+        for line, row in rows(source.root / table, {"client_id", "path", "sentence"}, faults, quotes=False):
             count += 1
             where = f"{table} line {line}"
             path = f"clips/{below(source.root, row['path'], where)}"
-            if path not in waiting:
-                absent += split in {"train", "dev", "test"}
+            if path not in splits:
+                absent.append(line)
                 continue
-            waiting.remove(path)
+            if splits[path]:
+                if splits[path] == split:
+                    faults.add(line, f"{row['path']} was listed before; the first is kept")
+                continue
+            splits[path] = split
             speaker = row["client_id"][:16] or None
             said = row["sentence"] or None
             result.items.append(Item(path, said, None, speaker, split, sex(row.get("gender")), where=where))
-        if absent:
-            reason = f"{absent} of its {count} rows have no recording here"
-            result.problems.append({"path": table, "reason": reason})
+        result.report(table, [*faults.sentences(), *absent_rows(absent, count)])
     return result

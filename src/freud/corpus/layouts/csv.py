@@ -1,8 +1,9 @@
 """A table that lists the recordings: a .csv or .tsv file, or a folder with a `manifest.csv`.
 
 Columns: `path` (relative to the table), and if present `transcript`, `class` or `label`, `speaker`, `sex` or
-`gender`, `split`, `segments` (label files beside the recording, separated by semicolons), and `offset` and `duration`
-in seconds for clips that are parts of a file. Other columns are ignored.
+`gender`, `split`, `segments` (label files beside the recording, separated by semicolons), `offset` and `duration` in
+seconds for clips that are parts of a file, and `channel`, from 0, for those that are one channel of it. Other columns
+are ignored.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from freud.corpus.layouts.plan import Item, Plan, rows, sex
 from freud.corpus.sidecars import Sidecar, beside
+from freud.corpus.tiers.records import Faults
+from freud.corpus.tiers.times import parse_time
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 
@@ -33,17 +36,27 @@ def plan(source: Source) -> Plan:
     """Every row is a clip.
 
     Raises:
-        FreudError: the table cannot be read, lacks the column `path`, or has a row that makes no sense.
+        FreudError: the table cannot be read, lacks the column `path`, or has no row that makes sense.
     """
     table = source.file or MANIFEST
-    items, listed = [], False
-    for line, row in rows(source.root / table, {"path"}):
+    items, listed, faults = [], False, Faults()
+    for line, row in rows(source.root / table, {"path"}, faults):
         where = f"{table} line {line}"
         if not row["path"]:
-            raise FreudError(f"{source.root / table}: line {line}: no path")
+            faults.add(line, "no path")
+            continue
         path = _below(source.root, row["path"])
         listed = "segments" in row
-        offset, duration = _times(row, source.root / table, line)
+        try:
+            offset, duration = _times(row)
+        except ValueError:
+            given = f"{row['offset']!r} and {row.get('duration', '')!r}"
+            faults.add(line, f"offset and duration must be seconds, not {given}")
+            continue
+        channel = row.get("channel", "")
+        if channel and not (channel.isascii() and channel.isdecimal()):
+            faults.add(line, f"channel must be a whole number from 0, not {channel!r}")
+            continue
         items.append(
             Item(
                 path,
@@ -54,36 +67,43 @@ def plan(source: Source) -> Plan:
                 sex=sex(row.get("sex") or row.get("gender")),
                 offset=offset,
                 duration=duration,
+                channel=int(channel) if channel else None,
                 sidecars=_named(path, row.get("segments", "")),
                 where=where,
             )
         )
+    if not items and faults:
+        raise FreudError(f"{source.root / table}: {faults.sentences()[0]}")
     if not listed:
         found = beside(source.root, {item.path: None for item in items})
         items = [replace(item, sidecars=found.get(item.path, ())) for item in items]
-    return Plan(items, tables=[table])
+    result = Plan(items, tables=[table])
+    result.report(table, faults.sentences())
+    return result
 
 
 def _below(root: Path, path: str) -> str:
     """A path as the corpus keeps it: relative to the root if it lies below it."""
-    path = path.replace("\\", "/") if os.sep == "\\" else path
+    windows = path.replace("\\", "/")  # a table written there
+    if windows != path and not os.path.lexists(root / path) and os.path.lexists(root / windows):
+        path = windows
     normal = os.path.normpath(root / path)
     relative = os.path.relpath(normal, root)
     return Path(normal).as_posix() if relative.startswith("..") else Path(relative).as_posix()
 
 
-def _times(row: dict[str, str], table: Path, line: int) -> tuple[float, float | None]:
-    """Offset and duration; a duration without an offset column only describes the file and is not a cut."""
+def _times(row: dict[str, str]) -> tuple[float, float | None]:
+    """Offset and duration; a duration without an offset column only describes the file and is not a cut.
+
+    Raises:
+        ValueError: they are no times.
+    """
     if "offset" not in row:
         return 0.0, None
-    try:
-        offset = float(row["offset"] or 0)
-        duration = float(row["duration"]) if row.get("duration") else None
-        if not (offset >= 0 and (duration is None or duration > 0)):
-            raise ValueError
-    except ValueError:
-        given = f"{row['offset']!r} and {row.get('duration', '')!r}"
-        raise FreudError(f"{table}: line {line}: offset and duration must be seconds, not {given}") from None
+    offset = parse_time(row["offset"] or "0")
+    duration = parse_time(row["duration"]) if row.get("duration") else None
+    if offset < 0 or (duration is not None and duration <= 0):
+        raise ValueError
     return offset, duration
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from freud.corpus.layouts.plan import Item, Plan, rows
+from freud.corpus.layouts.plan import Item, Plan, absent_rows, rows
+from freud.corpus.tiers.records import Faults
 from freud.corpus.tree import Source
 
 _META = "meta/esc50.csv"
@@ -45,9 +46,12 @@ def plan(source: Source) -> Plan:
     """
     categories: dict[str, str] = {}
     has_meta = (source.root / _META).is_file()
+    lines: dict[str, int] = {}
+    faults = Faults()
     if has_meta:
-        for _, row in rows(source.root / _META, {"filename", "category"}):
+        for line, row in rows(source.root / _META, {"filename", "category"}, faults):
             categories[row["filename"]] = row["category"]
+            lines[row["filename"]] = line
     items = []
     for path in source.audio:
         name = PurePosixPath(path)
@@ -60,7 +64,11 @@ def plan(source: Source) -> Plan:
                 split=f"fold {parts['fold']}" if parts else None,
             )
         )
-    return Plan(items, tables=[_META] if has_meta else [])
+    result = Plan(items, tables=[_META] if has_meta else [])
+    present = {PurePosixPath(path).name for path in source.audio}
+    absent = [line for name, line in lines.items() if name not in present]
+    result.report(_META, [*faults.sentences(), *absent_rows(absent, len(lines))])
+    return result
 
 
 def _class(name: PurePosixPath, parts: re.Match[str]) -> str | None:

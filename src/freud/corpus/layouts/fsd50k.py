@@ -6,7 +6,8 @@ split into train and val, as its table says.
 
 from __future__ import annotations
 
-from freud.corpus.layouts.plan import Item, Plan, rows
+from freud.corpus.layouts.plan import Item, Plan, absent_rows, rows
+from freud.corpus.tiers.records import Faults
 from freud.corpus.tree import Source
 
 _TABLES = {
@@ -29,17 +30,15 @@ def plan(source: Source) -> Plan:
     result = Plan([], tables=[table for table in _TABLES if (source.root / table).is_file()])
     present = set(source.audio)
     for table in result.tables:
-        absent = count = 0
-        for line, row in rows(source.root / table, {"fname", "labels"}):
+        count, absent, faults = 0, [], Faults()
+        for line, row in rows(source.root / table, {"fname", "labels"}, faults):
             count += 1
             path = f"{_TABLES[table]}/{row['fname']}.wav"
             if path not in present:
-                absent += 1
+                absent.append(line)
                 continue
             label = row["labels"].replace(",", "; ") or None
             split = row.get("split") or ("eval" if "eval" in table else "dev")
             result.items.append(Item(path, label=label, split=split, where=f"{table} line {line}"))
-        if absent:
-            reason = f"{absent} of its {count} rows have no recording here"
-            result.problems.append({"path": table, "reason": reason})
+        result.report(table, [*faults.sentences(), *absent_rows(absent, count)])
     return result

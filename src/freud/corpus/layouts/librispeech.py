@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from freud.corpus.labels import Labels
-from freud.corpus.layouts.plan import Item, Plan, sex
+from freud.corpus.layouts.plan import Item, Plan, absent_rows, sex
 from freud.corpus.sidecars import beside, elsewhere
 from freud.corpus.tiers import Interval, open_text, read_text
+from freud.corpus.tiers.records import Faults, split_lines
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 
@@ -39,14 +40,9 @@ def plan(source: Source) -> Plan:
     tables = [name for name in source.files if _TRANSCRIPTS.search(name)]
     result = Plan([], tables=[*tables, *([_SPEAKERS] if (source.root / _SPEAKERS).is_file() else [])])
     transcripts: dict[str, str] = {}  # path without suffix -> text
+    recordings = {str(PurePosixPath(path).with_suffix("")) for path in source.audio}
     for table in tables:
-        folder = PurePosixPath(table).parent
-        for number, line in enumerate(read_text(source.root / table).splitlines(), 1):
-            name, _, text = line.strip().partition(" ")
-            if text:
-                transcripts[str(folder / name)] = text.strip()
-            elif name:
-                result.problems.append({"path": table, "reason": f"line {number}: expected an utterance and its text"})
+        transcripts.update(_transcripts(source, table, recordings, result))
     labels = beside(source.root, source.audio)
     known = {sidecar.path for sidecars in labels.values() for sidecar in sidecars}
     grids = [name for name in source.files if _GRIDS.search(name) and name not in known]
@@ -71,11 +67,32 @@ def plan(source: Source) -> Plan:
     return result
 
 
+def _transcripts(source: Source, table: str, recordings: set[str], result: Plan) -> dict[str, str]:
+    """The text of each utterance of a chapter, by its path without suffix; what is wrong is added to the problems."""
+    folder, faults = PurePosixPath(table).parent, Faults()
+    transcripts: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(split_lines(read_text(source.root / table)), 1):
+        name, *rest = line.split(None, 1) or [""]
+        key = str(folder / name)
+        if not name:
+            continue
+        if not rest or "\0" in line:
+            faults.add(number, "expected an utterance and its text")
+        elif key in transcripts:
+            faults.add(number, f"{name} was listed before in line {lines[key]}; the first is kept")
+        else:
+            transcripts[key], lines[key] = rest[0].strip(), number
+    absent = [number for key, number in lines.items() if key not in recordings]
+    result.report(table, [*faults.sentences(), *absent_rows(absent, len(lines))])
+    return transcripts
+
+
 def _sexes(root: Path) -> dict[str, str | None]:
     """The sex of each speaker, from lines such as `14 | F | train-clean-360 | 25.03 | Kristin LeMoine`."""
     for folder in (root, *root.parents[:3]):
         if (folder / _SPEAKERS).is_file():
-            lines = [line.split("|") for line in read_text(folder / _SPEAKERS).splitlines() if line[:1] != ";"]
+            lines = [line.split("|") for line in split_lines(read_text(folder / _SPEAKERS)) if line[:1] != ";"]
             return {fields[0].strip(): sex(fields[1]) for fields in lines if len(fields) > 1}
     return {}
 

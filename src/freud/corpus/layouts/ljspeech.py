@@ -7,6 +7,7 @@ import re
 from freud.corpus.layouts.plan import Item, Plan
 from freud.corpus.sidecars import beside
 from freud.corpus.tiers import open_text
+from freud.corpus.tiers.records import Faults, records
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 
@@ -25,20 +26,24 @@ def plan(source: Source) -> Plan:
     """Every line of the table is a clip; its transcript is the normalized text, with numbers written out.
 
     Raises:
-        FreudError: a line of the table is not as it should be.
+        FreudError: no line of the table is as it should be.
     """
-    items = []
+    result, faults = Plan([], tables=[_TABLE]), Faults()
     labels = beside(source.root, [name for name in source.audio if name.startswith("wavs/")])
     with open_text(source.root / _TABLE) as file:
-        for number, line in enumerate(file, 1):
-            fields = line.rstrip("\r\n").split("|")
-            if fields == [""]:
+        columns = 2 if file.readline().count("|") == 1 else 3
+        file.seek(0)
+        for record in records(file, "|", columns, quotes=False):
+            key, *texts = record.fields or [""]
+            if record.problem or "/" in key or key in {"", ".."}:
+                why = f" ({record.problem})" if record.problem else ""
+                faults.add(record.line, f"expected {'|'.join(('ID', 'text', 'normalized text')[:columns])}{why}")
                 continue
-            if len(fields) < 2 or "/" in fields[0] or fields[0] in {"", ".."}:
-                raise FreudError(f"{source.root / _TABLE}: line {number}: expected ID|text|normalized text")
-            path = f"wavs/{fields[0]}.wav"
-            where = f"{_TABLE} line {number}"
-            text = fields[-1].strip() or None
-            known = {"transcript": text, "speaker": "LJ", "sex": "female"}
-            items.append(Item(path, **known, sidecars=labels.get(path, ()), where=where))
-    return Plan(items, tables=[_TABLE])
+            path = f"wavs/{key}.wav"
+            known = {"transcript": texts[-1].strip() or None, "speaker": "LJ", "sex": "female"}
+            where = f"{_TABLE} line {record.line}"
+            result.items.append(Item(path, **known, sidecars=labels.get(path, ()), where=where))
+    if not result.items and faults:
+        raise FreudError(f"{source.root / _TABLE}: {faults.sentences()[0]}")
+    result.report(_TABLE, faults.sentences())
+    return result

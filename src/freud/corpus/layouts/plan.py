@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 import posixpath
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +14,7 @@ from freud.corpus.labels import Labels
 from freud.corpus.sidecars import Sidecar
 from freud.corpus.tiers import open_text
 from freud.corpus.tiers.lines import ctm_rows
+from freud.corpus.tiers.records import Faults, column_names, records
 from freud.errors import FreudError
 
 
@@ -56,6 +56,10 @@ class Plan:
     unused: int = 0
     """Files of the folder that are not used."""
 
+    def report(self, path: str, reasons: Iterable[str]) -> None:
+        """Add reasons to the problems of a file."""
+        self.problems += [{"path": path, "reason": reason} for reason in reasons]
+
 
 _SEXES = {"f": "female", "m": "male", "female_feminine": "female", "male_masculine": "male"}
 
@@ -66,30 +70,49 @@ def sex(text: str | None) -> str | None:
     return _SEXES.get(said, said) if said not in {"", "nan", "none", "unknown", "null"} else None
 
 
-def rows(path: Path, required: set[str], quotes: bool = True) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table with a header, as (line number, column -> text); a .tsv has tabs, the rest commas.
+def rows(path: Path, required: set[str], faults: Faults, quotes: bool = True) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a table with a header, as (line number, column -> text); the names of columns are in lower case.
+
+    A .tsv has tabs, the rest commas; or what divides the header into the required columns.
 
     Args:
         path: the table.
         required: columns that it must have.
+        faults: takes up the rows that cannot be used, and what is odd in others.
         quotes: whether a field may be quoted; if not, quotation marks are part of the text.
 
     Raises:
-        FreudError: the file cannot be read, or lacks a column.
+        FreudError: the file cannot be read, lacks a column, or none of its rows can be used.
     """
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    delimiters = "\t,;" if path.suffix.lower() == ".tsv" else ",;\t"
     with open_text(path) as file:
-        reader = csv.DictReader(file, delimiter=delimiter, restval="", quoting=quoting)
-        try:
-            missing = required - set(reader.fieldnames or ())
-            if missing:
-                found = ", ".join(reader.fieldnames or ()) or "none"
-                raise FreudError(f"{path}: no column {', '.join(sorted(missing))}; the columns are {found}")
-            for row in reader:
-                yield reader.line_num, {k: (v or "").strip() for k, v in row.items() if k is not None}
-        except csv.Error as error:
-            raise FreudError(f"{path}: line {reader.line_num}: {error}") from None
+        at, header = next(((number, line) for number, line in enumerate(file, 1) if line.strip()), (1, ""))
+        header = header.rstrip("\n")
+        candidates = [[name.lower() for name in column_names(header, sign)] for sign in delimiters]
+        index = next((i for i, names in enumerate(candidates) if required.issubset(names)), 0)
+        delimiter, names = delimiters[index], candidates[index]
+        if missing := required.difference(names):
+            columns = ", ".join(filter(None, column_names(header, delimiter))) or "none"
+            raise FreudError(f"{path}: no column {', '.join(sorted(missing))}; the columns are {columns}")
+        for name in {name for name in names if name and names.count(name) > 1}:
+            if name in required:
+                raise FreudError(f"{path}: two columns are called {name}; rename one")
+            faults.add(at, f"two columns are called {name}; neither is used")
+        columns = [(i, name) for i, name in enumerate(names) if name and names.count(name) == 1]
+        used = 0
+        for record in records(file, delimiter, 1 + max(i for i, name in enumerate(names) if name), at + 1, quotes):
+            if record.problem:
+                faults.add(record.line, record.problem)
+            if record.fields is not None and any(field.strip() for field in record.fields):
+                used += 1
+                yield record.line, {name: record.fields[i].strip() for i, name in columns}
+    if not used and faults:
+        raise FreudError(f"{path}: {faults.sentences()[0]}")
+
+
+def absent_rows(lines: Sequence[int], count: int) -> list[str]:
+    """What to say of the lines of a table whose recordings are not there, of `count` in all."""
+    return [f"{len(lines)} of its {count} rows have no recording here, the first in line {lines[0]}"] if lines else []
 
 
 def below(root: Path, path: str, line: str) -> str:
@@ -122,13 +145,16 @@ def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> 
         return None
     labels = Labels()
     for name in names:
+        faults = Faults()
         try:
             with open_text(root / name) as file:
                 tier = PurePosixPath(name).stem.rpartition(".")[2].lower()
-                lines = ctm_rows(root / name, file, tier if tier in _TIERS else None)
+                lines = ctm_rows(root / name, file, tier if tier in _TIERS else None, faults)
                 labels.add(lines, name)
         except FreudError as error:
             problems.append({"path": name, "reason": f"labels skipped: {str(error).removeprefix(f'{root / name}: ')}"})
+            continue
+        problems += [{"path": name, "reason": reason} for reason in faults.sentences()]
     return labels
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from freud.corpus.layouts.plan import Item, Plan
+from freud.corpus.layouts.plan import Item, Plan, absent_rows
 from freud.corpus.tiers import open_text
 from freud.corpus.tree import Source
 
@@ -34,17 +34,21 @@ def plan(source: Source) -> Plan:
     """Every recording is a clip; where the lists are, those in neither are of split "train"."""
     splits: dict[str, str] = {}
     tables = [name for name in _LISTS if (source.root / name).is_file()]
+    result = Plan([], tables=tables)
+    present = set(source.audio)
     for table in tables:
         with open_text(source.root / table) as file:
-            splits.update((line.strip(), _LISTS[table]) for line in file)
-    items = []
+            lines = {number: line.strip() for number, line in enumerate(file, 1) if line.strip()}
+        splits.update((name, _LISTS[table]) for name in lines.values())
+        absent = [number for number, name in lines.items() if name not in present]
+        result.report(table, absent_rows(absent, len(lines)))
     for path in source.audio:
         pure = PurePosixPath(path)
         spoken = _STEM.match(pure.stem)
         parts = spoken or _SILENCE.match(pure.stem)
         word = pure.parent.name or (parts["word"] if parts else None)
         rest = "train" if tables and spoken else None
-        items.append(
+        result.items.append(
             Item(path, label=word, speaker=spoken["speaker"] if spoken else None, split=splits.get(path, rest))
         )
-    return Plan(items, tables=tables)
+    return result

@@ -1,4 +1,5 @@
-"""Tiers of labels in other tools' files: Praat, Audacity, ELAN, Raven, CTM, TIMIT, HTK, Festival and tables.
+"""Tiers of labels in other tools' files: Praat, Audacity, ELAN, Raven, CTM, RTTM, TIMIT, HTK, Festival,
+captions and tables.
 
 `read_labels` reads any of them by its suffix and content; `textgrid`, `audacity` and `tier_csv` write text.
 Malformed input is a `FreudError` that names the file and the line.
@@ -6,8 +7,8 @@ Malformed input is a `FreudError` that names the file and the line.
 
 from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, LabelFile, open_text, read_text
 from freud.corpus.tiers.reading import SUFFIXES, read_labels
-from freud.corpus.tiers.tables import audacity, tier_csv
-from freud.corpus.tiers.textgrid import read_textgrid, textgrid
+from freud.corpus.tiers.textgrid import read_textgrid
+from freud.corpus.tiers.writing import audacity, textgrid, tier_csv
 
 __all__ = [
     "SUFFIXES",

@@ -1,7 +1,6 @@
 """ELAN's annotation files (.eaf), read as a stream of XML in which no document type, and so no entity, is allowed.
 
-Annotations on time slots have their times; those that refer to others take theirs, and several that divide one share
-its time evenly, as ELAN draws them. So do slots without a time, between the aligned ones beside them.
+`read_elan` collects slots, tiers and annotations; `elan_times` says when each annotation is.
 """
 
 from __future__ import annotations
@@ -9,24 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.parsers import expat
 
-from freud.corpus.tiers.intervals import LARGEST, Interval, fail
+from freud.corpus.tiers.elan_times import Annotation, Tier, times_of_annotations
+from freud.corpus.tiers.intervals import LARGEST, LabelFile, LabelRows, fail
+from freud.corpus.tiers.owner import is_named
 from freud.errors import FreudError
 
-
-@dataclass
-class _Annotation:
-    tier: str
-    line: int
-    slots: tuple[str, str] | None = None
-    refers: str | None = None
-    previous: str | None = None
-    text: list[str] = field(default_factory=list)
+# Seconds in a unit of TIME_VALUE: what the schema of EAF allows for TIME_UNITS.
+_UNITS = {"milliseconds": 0.001, "PAL-frames": 1 / 25, "NTSC-frames": 1001 / 30_000}
 
 
-def read_elan(path: Path) -> list[Interval]:
-    """The annotations of every tier that are not empty.
+def read_elan(path: Path, recording: str | None = None) -> LabelFile:
+    """The annotations of every tier that are not empty, at the times that ELAN shows over a recording.
+
+    Args:
+        path: the file.
+        recording: the name of the recording without suffix, which tells whose `TIME_ORIGIN` counts.
 
     Raises:
         FreudError: it is not an ELAN file, or has a document type; the message names the line.
@@ -43,20 +42,38 @@ def read_elan(path: Path) -> list[Interval]:
         fail(path, error.lineno, f"not XML that can be read: {expat.ErrorString(error.code)}")
     except (LookupError, ValueError) as error:  # an encoding that Python does not know, or not for XML
         fail(path, 1, f"not XML that can be read: {error}")
-    return document.intervals()
+    return document.labels(recording)
 
 
+@dataclass
+class _Medium:
+    """A MEDIA_DESCRIPTOR: one of the files that an annotation document is about."""
+
+    names: tuple[str, str]
+    is_audio: bool
+    origin: float
+    """Seconds into the medium at which ELAN's time is 0."""
+
+
+@dataclass
 class _Document:
     """What is collected while the parser goes through a file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.slots: dict[str, float | None] = {}  # id -> seconds
-        self.annotations: dict[str, _Annotation] = {}
-        self.tier: str | None = None
-        self.current: _Annotation | None = None
-        self.in_value = False
-        self.is_elan = False
+    path: Path
+    unit: float = 0.001
+    slots: dict[str, float | None] = field(default_factory=dict)  # id -> seconds, in the order of TIME_ORDER
+    tiers: dict[str, Tier] = field(default_factory=dict)
+    annotations: dict[str, Annotation] = field(default_factory=dict)
+    media: list[_Medium] = field(default_factory=list)
+    entries: dict[str, str] = field(default_factory=dict)  # of controlled vocabularies
+    divided: set[str] = field(default_factory=set)  # linguistic types whose annotations divide their parent
+    tier: str | None = None
+    current: Annotation | None = None
+    entry: str | None = None
+    in_value: bool = False
+    is_elan: bool = False
+
+    def __post_init__(self) -> None:
         self.parser: Any = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
@@ -66,100 +83,110 @@ class _Document:
         self.parser.buffer_text = True
 
     def doctype(self, *_: object) -> None:
-        fail(self.path, self.parser.CurrentLineNumber, "a document type is not allowed in an ELAN file; remove it")
+        self.fail("a document type is not allowed in an ELAN file; remove it")
 
-    def start(self, name: str, given: dict[str, str]) -> None:
-        line = self.parser.CurrentLineNumber
-        if not self.is_elan:
-            if name != "ANNOTATION_DOCUMENT":
-                fail(self.path, line, f"not an ELAN file: expected ANNOTATION_DOCUMENT, found {name}")
-            self.is_elan = True
+    def fail(self, reason: str) -> None:
+        fail(self.path, self.parser.CurrentLineNumber, reason)
+
+    def start(self, name: str, values: dict[str, str]) -> None:
+        if not self.is_elan and name != "ANNOTATION_DOCUMENT":
+            self.fail(f"not an ELAN file: expected ANNOTATION_DOCUMENT, found {name}")
+        self.is_elan = True
+        if name == "HEADER":
+            units = values.get("TIME_UNITS", "milliseconds")
+            if units not in _UNITS:
+                self.fail(f"expected TIME_UNITS of {', '.join(_UNITS)}, found {units!r}")
+            self.unit = _UNITS[units]
+        elif name == "MEDIA_DESCRIPTOR":
+            origin = values.get("TIME_ORIGIN", "0")
+            if not origin.removeprefix("-").isdecimal():
+                self.fail(f"expected TIME_ORIGIN in milliseconds, found {origin!r}")
+            names = values.get("MEDIA_URL", ""), values.get("RELATIVE_MEDIA_URL", "")
+            is_audio = values.get("MIME_TYPE", "").startswith("audio/")
+            self.media.append(_Medium((unquote(names[0]), unquote(names[1])), is_audio, int(origin) / 1000))
         elif name == "TIME_SLOT":
-            value = given.get("TIME_VALUE")
-            if value is not None and not value.isdecimal():
-                fail(self.path, line, f"expected TIME_VALUE in milliseconds, found {value!r}")
-            self.slots[self.need(given, "TIME_SLOT_ID")] = None if value is None else int(value) / 1000
+            self.add_slot(values)
         elif name == "TIER":
-            self.tier = self.need(given, "TIER_ID")
+            self.tier = self.need(values, "TIER_ID")
+            self.tiers[self.tier] = Tier(values.get("PARENT_REF"), values.get("LINGUISTIC_TYPE_REF", ""))
         elif name in {"ALIGNABLE_ANNOTATION", "REF_ANNOTATION"}:
-            if self.tier is None:
-                fail(self.path, line, "an annotation outside of a tier")
-            self.current = _Annotation(self.tier, line)
-            if name == "ALIGNABLE_ANNOTATION":
-                self.current.slots = (self.need(given, "TIME_SLOT_REF1"), self.need(given, "TIME_SLOT_REF2"))
-            else:
-                self.current.refers = self.need(given, "ANNOTATION_REF")
-                self.current.previous = given.get("PREVIOUS_ANNOTATION")
-            self.annotations[self.need(given, "ANNOTATION_ID")] = self.current
+            self.add_annotation(name, values)
         elif name == "ANNOTATION_VALUE":
             self.in_value = True
+        elif name == "LINGUISTIC_TYPE" and values.get("CONSTRAINTS") == "Symbolic_Subdivision":
+            self.divided.add(values.get("LINGUISTIC_TYPE_ID", ""))
+        elif name == "CV_ENTRY_ML":
+            self.entry = self.need(values, "CVE_ID")
 
-    def need(self, given: dict[str, str], attribute: str) -> str:
-        if attribute not in given:
-            fail(self.path, self.parser.CurrentLineNumber, f"no attribute {attribute}")
-        return given[attribute]
+    def add_slot(self, values: dict[str, str]) -> None:
+        key, value = self.need(values, "TIME_SLOT_ID"), values.get("TIME_VALUE")
+        if value is not None and not value.isdecimal():
+            self.fail(f"expected TIME_VALUE in milliseconds, found {value!r}")
+        if key in self.slots:
+            self.fail(f"there are two time slots {key}")
+        self.slots[key] = None if value is None else int(value)
+
+    def add_annotation(self, name: str, values: dict[str, str]) -> None:
+        key = self.need(values, "ANNOTATION_ID")
+        if self.tier is None:
+            return self.fail("an annotation outside of a tier")
+        if key in self.annotations:
+            self.fail(f"there are two annotations {key}")
+        self.current = Annotation(self.tier, self.parser.CurrentLineNumber, entry=values.get("CVE_REF"))
+        if name == "ALIGNABLE_ANNOTATION":
+            self.current.slots = (self.need(values, "TIME_SLOT_REF1"), self.need(values, "TIME_SLOT_REF2"))
+        else:
+            self.current.parent = self.need(values, "ANNOTATION_REF")
+            self.current.previous = values.get("PREVIOUS_ANNOTATION") or None
+        self.annotations[key] = self.current
+
+    def need(self, values: dict[str, str], attribute: str) -> str:
+        if attribute not in values:
+            self.fail(f"no attribute {attribute}")
+        return values[attribute]
 
     def end(self, name: str) -> None:
         if name == "ANNOTATION_VALUE":
             self.in_value = False
+        elif name in {"ALIGNABLE_ANNOTATION", "REF_ANNOTATION"}:
+            self.current = None
         elif name == "TIER":
             self.tier = None
+        elif name == "CV_ENTRY_ML":
+            self.entry = None
 
     def characters(self, data: str) -> None:
         if self.in_value and self.current is not None:
             self.current.text.append(data)
+        elif self.entry is not None:  # of several languages, the words of the first
+            self.entries[self.entry] = self.entries.get(self.entry, "") or data.strip()
 
-    def intervals(self) -> list[Interval]:
-        """The times of all annotations, by their slots or by what they refer to."""
-        self.align()
-        times: dict[str, tuple[float, float]] = {}
+    def labels(self, recording: str | None) -> LabelFile:
+        """The annotations that have a text, in seconds of the recording."""
+        slots = {key: None if value is None else value * self.unit for key, value in self.slots.items()}
+        divided = {name for name, tier in self.tiers.items() if tier.kind in self.divided}
+        times = times_of_annotations(self.path, slots, self.tiers, self.annotations, divided)
+        notes: list[str] = []
+        origin = self.origin(recording, notes)
+        rows = LabelRows(self.path)
         for key, annotation in self.annotations.items():
-            if annotation.slots is not None:
-                start, end = (self.slot(annotation, slot) for slot in annotation.slots)
-                if start > end:
-                    fail(self.path, annotation.line, f"the annotation ends at {end} s, before it starts at {start} s")
-                times[key] = start, end
-        siblings: dict[tuple[str, str], list[str]] = {}  # (tier, parent) -> annotations, in order
-        for key, annotation in self.annotations.items():
-            if annotation.refers is not None:
-                siblings.setdefault((annotation.tier, annotation.refers), []).append(key)
-        waiting = list(siblings)
-        while waiting:  # a parent may itself refer to another
-            ready = [group for group in waiting if group[1] in times]
-            if not ready:
-                first = self.annotations[siblings[waiting[0]][0]]
-                fail(self.path, first.line, f"refers to {first.refers}, which is no annotation with a time")
-            for group in ready:
-                start, end = times[group[1]]
-                keys = siblings[group]
-                divides = any(self.annotations[key].previous for key in keys)
-                for index, key in enumerate(keys):
-                    step = (end - start) / len(keys)
-                    times[key] = (start + index * step, start + (index + 1) * step) if divides else (start, end)
-            waiting = [group for group in waiting if group not in ready]
-        found = []
-        for key, annotation in self.annotations.items():
-            if text := " ".join("".join(annotation.text).split()):
-                found.append(Interval(annotation.tier, *times[key], text))
-        return sorted(found, key=lambda interval: interval[:3])
+            start, end = times[key]
+            text = " ".join("".join(annotation.text).split())
+            if not text and annotation.entry is not None:
+                text = self.entries.get(annotation.entry, "")
+                if not text:
+                    rows.faults.add(annotation.line, f"no text, and no entry {annotation.entry} of a vocabulary in it")
+            if text:
+                rows.add(annotation.line, annotation.tier, start + origin, end + origin, text)
+        return rows.finish(notes)
 
-    def slot(self, annotation: _Annotation, slot: str) -> float:
-        if (time := self.slots.get(slot)) is None:
-            fail(self.path, annotation.line, f"no time slot {slot} with a time")
-        return time
-
-    def align(self) -> None:
-        """Give times to the slots that have none: evenly between their neighbors in the chain of a tier."""
-        chain: list[str] = []
-        for annotation in [a for a in self.annotations.values() if a.slots]:
-            first, second = annotation.slots or ("", "")
-            if not chain or chain[-1] != first:
-                chain = [first]
-            chain.append(second)
-            if self.slots.get(second) is None:
-                continue
-            low, high = self.slots.get(chain[0]), self.slots[second]
-            if low is not None and high is not None:
-                for index, slot in enumerate(chain[1:-1], 1):
-                    self.slots[slot] = low + (high - low) * index / (len(chain) - 1)
-            chain = [second]
+    def origin(self, recording: str | None, notes: list[str]) -> float:
+        """Where ELAN's 0 lies in the recording: by the medium of its name, the only one of audio, or the only one."""
+        named = [m for m in self.media if recording is not None and any(is_named(name, recording) for name in m.names)]
+        candidates = named or self.media
+        candidates = [medium for medium in candidates if medium.is_audio] or candidates
+        origins = {medium.origin for medium in candidates}
+        if len(origins) > 1:
+            given = ", ".join(f"{origin:g} s" for origin in sorted(origins))
+            notes.append(f"its media have TIME_ORIGINs of {given}, and none is named as the recording; taken as 0 s")
+        return origins.pop() if len(origins) == 1 else 0.0

@@ -13,9 +13,11 @@ from typing import NamedTuple, NoReturn, Protocol, TextIO
 
 import numpy as np
 
+from freud.corpus.tiers.records import Faults
 from freud.errors import FreudError
 
 UNNAMED = "labels"  # the tier of intervals whose file does not name one
+_ROUNDING = 1e-6  # seconds before 0 that are only a rounded 0
 LARGEST = 256 * 2**20  # bytes; a label file of one recording is far smaller
 
 
@@ -38,6 +40,39 @@ class LabelFile(NamedTuple):
     """Sentences about parts of the file that are not used, or not as they stand: "line 7: ..."."""
     channels: tuple[str, ...] = ()
     """Of each interval the name of the channel that it is about, where the file has such names."""
+
+
+class LabelRows:
+    """Collects the intervals of a file line by line, and what is wrong with lines that cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.intervals: list[Interval] = []
+        self.faults = Faults()
+
+    def add(self, line: int, tier: str, start: float, end: float, label: str) -> None:
+        """Add an interval. What lies before the recording is cut off, and said."""
+        if start > end:
+            self.faults.add(line, f"ends at {end:g} s, before it starts at {start:g} s")
+        elif end < -_ROUNDING:
+            self.faults.add(line, f"ends at {end:g} s, before the recording starts")
+        else:
+            if start < -_ROUNDING:
+                self.faults.add(line, f"starts at {start:g} s, before the recording; taken from 0 s")
+            self.intervals.append(Interval(tier, max(start, 0.0), max(end, 0.0), label.strip()))
+
+    def finish(self, notes: Sequence[str] = ()) -> LabelFile:
+        """The intervals by tier and start, and what is wrong.
+
+        Raises:
+            FreudError: no line can be used; the message names the first and why.
+        """
+        problems = [*self.faults.sentences(), *notes]
+        if not self.intervals and self.faults:
+            raise FreudError(f"{self.path}: {problems[0]}")
+        order = {tier: index for index, tier in enumerate(dict.fromkeys(row.tier for row in self.intervals))}
+        intervals = sorted(self.intervals, key=lambda row: (order[row.tier], row.start, row.end))
+        return LabelFile(None, intervals, problems)
 
 
 class Labeled(Protocol):
@@ -94,7 +129,7 @@ def read_text(path: Path) -> str:
 
 @contextlib.contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """A text file of any size, line by line, as UTF-8, or UTF-16 if it is that; line ends are left as they are.
+    """A text file of any size, line by line, as UTF-8, or UTF-16 if it is that; every line ends with LF.
 
     Raises:
         FreudError: it cannot be opened or is in another encoding.
@@ -102,7 +137,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
     try:
         with path.open("rb") as start:
             encoding = _encoding(start.read(2))
-        with path.open(encoding=encoding, newline="") as file:
+        with path.open(encoding=encoding) as file:
             yield file
     except OSError as error:
         raise FreudError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
@@ -121,15 +156,3 @@ def _encoding(start: bytes) -> str:
 def fail(path: Path, line: int, expected: str) -> NoReturn:
     """Stop reading a file with one line that says where."""
     raise FreudError(f"{path}: line {line}: {expected}")
-
-
-def seconds(text: str) -> float:
-    """A time in seconds.
-
-    Raises:
-        ValueError: it is not a number of zero or more.
-    """
-    value = float(text)
-    if not (value >= 0 and math.isfinite(value)):
-        raise ValueError(text)
-    return value

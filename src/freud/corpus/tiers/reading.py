@@ -1,17 +1,25 @@
-"""Which format a label file has, by its suffix and its first line, and reading it."""
+"""Which format a label file has, by its suffix and its content, and reading it."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from freud.corpus.tiers.captions import read_captions
 from freud.corpus.tiers.elan import read_elan
-from freud.corpus.tiers.intervals import LabelFile, read_text
-from freud.corpus.tiers.lines import ctm_rows, is_lab, read_lab, read_timit, timit_transcript
-from freud.corpus.tiers.tables import is_timed, read_table
+from freud.corpus.tiers.intervals import LabelFile, fail, read_text
+from freud.corpus.tiers.lines import is_festival, read_ctm, read_lab, read_rttm, read_timit, timit_transcript
+from freud.corpus.tiers.records import split_lines
+from freud.corpus.tiers.tables import has_header, read_table
 from freud.corpus.tiers.textgrid import read_textgrid
+from freud.corpus.tiers.times import is_time, starts_with_times
 
-SUFFIXES = frozenset({".txt", ".lab", ".tsv", ".csv", ".textgrid", ".eaf", ".ctm", ".phn", ".wrd"})
 _TIMIT = {".phn": "phones", ".wrd": "words"}
+_CAPTIONS = frozenset({".srt", ".vtt"})
+_TEXTS = frozenset({".txt", ".lab"})  # labels or a transcript
+SUFFIXES = frozenset({*_TEXTS, *_TIMIT, *_CAPTIONS, ".tsv", ".csv", ".textgrid", ".eaf", ".ctm", ".rttm"})
+# What stands before .txt in the names of transcripts: LibriTTS has a.normalized.txt and a.original.txt.
+_TRANSCRIPTS = frozenset({"normalized", "original", "transcript", "transcription", "trans"})
 
 
 def read_labels(
@@ -26,32 +34,77 @@ def read_labels(
     Args:
         path: the file.
         tier: the tier's name, if the file's name has one.
-        duration: of the recording in seconds, which tells HTK's units of 100 ns from seconds.
+        duration: of the recording in seconds, which tells units and origins where the file does not.
         sample_rate: of the recording, for TIMIT's labels, which count samples.
-        recording: the recording's name, where a CTM or a table of Raven is about several.
+        recording: the recording's name without suffix, where a file is about several.
 
     Raises:
         FreudError: it is malformed; the message says where.
     """
     suffix = path.suffix.lower()
     if suffix == ".textgrid":
-        return LabelFile(None, read_textgrid(path), [])
+        return read_textgrid(path, duration)
     if suffix == ".eaf":
-        return LabelFile(None, read_elan(path), [])
+        return read_elan(path, recording)
     text = read_text(path)
     if suffix in _TIMIT:
-        return LabelFile(None, read_timit(path, text, tier or _TIMIT[suffix], sample_rate), [])
+        return read_timit(path, text, tier or _TIMIT[suffix], sample_rate, duration)
     if suffix == ".ctm":
-        rows = list(ctm_rows(path, text.splitlines(), tier))
-        several = len({name for name, _, _ in rows}) > 1
-        own = [(row, channel) for name, channel, row in rows if not several or name == recording]
-        own.sort(key=lambda pair: (pair[0].tier, pair[0].start))
-        return LabelFile(None, [row for row, _ in own], [], tuple(channel for _, channel in own))
-    if suffix == ".lab" and is_lab(text):
-        return LabelFile(None, read_lab(path, text, tier, duration), [])
-    if suffix in {".tsv", ".csv"} or (suffix == ".txt" and is_timed(text)):
-        return LabelFile(None, read_table(path, text, tier, recording), [])
-    if tier is not None:
-        return LabelFile(None, [], [])
-    said = None if duration is None else timit_transcript(text, duration * sample_rate)
-    return LabelFile(said or " ".join(text.split()) or None, [], [])
+        return read_ctm(path, text, tier, recording, duration)
+    if suffix == ".rttm":
+        return read_rttm(path, text, tier, recording, duration)
+    if suffix in _CAPTIONS:
+        return read_captions(path, text, tier)
+    if suffix not in _TEXTS:
+        return read_table(path, text, tier, recording, duration)
+    if suffix == ".txt" and tier is None and (words := timit_transcript(text, sample_rate, duration)):
+        return LabelFile(words[0], [], words[1])
+    if re.search(r"^\s*[0-9:.,]+\s*-->", text, re.MULTILINE):
+        return read_captions(path, text, tier)
+    if suffix == ".lab" and (is_festival(text) or _holds_times(path, text, duration)):
+        return read_lab(path, text, tier, duration)
+    if suffix == ".txt" and (has_header(text, "\t") or _holds_times(path, text, duration)):
+        return read_table(path, text, tier, recording, duration)
+    if "\0" in text:
+        line = next(number for number, line in enumerate(split_lines(text), 1) if "\0" in line)
+        fail(path, line, "holds a NUL byte, so it is not text as it was written")
+    if tier is not None and tier.lower() not in _TRANSCRIPTS:
+        problem = "no line of it starts with two times; a transcript has the name of its recording and nothing more"
+        return LabelFile(None, [], [problem] if text.strip() else [])
+    return LabelFile(" ".join(text.split()) or None, [], [])
+
+
+def _holds_times(path: Path, text: str, duration: float | None) -> bool:
+    """Whether a text holds labels and not a transcript.
+
+    Lines with tabs or decimals in their times are labels. Whole numbers divided by blanks may also be words ("2 3 go"):
+    several such lines are labels; one alone is a transcript if it cannot be times of the recording.
+
+    Raises:
+        FreudError: it can be either.
+    """
+    lines = [line for line in split_lines(text) if line.strip()]
+    timed = [line for line in lines if starts_with_times(line) or sum(map(is_time, line.split("\t"))) > 1]
+    if any("\t" in line for line in timed) or (len(timed) > 1 and 2 * len(timed) >= len(lines)):
+        return True
+    if len(lines) > 1 and all(len(_DECIMAL.findall(line)) > 1 for line in lines):  # its columns are in another order
+        return True
+    if not timed:
+        if re.fullmatch(r"[\s0-9]*[.,][0-9][\s0-9.,]*", text):
+            fail(path, 1, "numbers without a text are neither labels, start<TAB>end<TAB>label, nor a transcript")
+        return False
+    if timed[0] == lines[0] and (":" in lines[0] or _DECIMAL.search(lines[0])):
+        return True
+    if len(lines) > 1:
+        return False
+    start, end, *_ = (float(number) for number in re.findall(r"[0-9]+", lines[0]))
+    if start <= end <= (duration if duration is not None else end) + 1:
+        advice = "for labels put tabs between start, end and label; for a transcript write the numbers out"
+        fail(path, 1, f"starts with two numbers that may be times or words; {advice}")
+    return False
+
+
+# A number with decimals, and not one with thousands such as 1,000.
+_DECIMAL = re.compile(
+    r"(?<![\w.,:])(?![1-9][0-9]{0,2},[0-9]{3}(?![0-9]))[-+]?[0-9]*[.,][0-9]+(?:[eE][-+]?[0-9]+)?(?![\w:])"
+)

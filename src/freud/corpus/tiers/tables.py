@@ -1,154 +1,184 @@
-"""Labels in lines of text: tab-separated intervals, Audacity's labels, Raven's selections, CSV; read and written.
+"""Labels in lines of text: tab-separated intervals, Audacity's labels, selection tables and CSV.
 
-Audacity's are `start<TAB>end<TAB>label`, as are plain tables of intervals, which may have a header. Raven's have one
-in which the times are called `Begin Time (s)` and `End Time (s)`. CSV has the columns `tier,start,end,label`.
+Audacity's are `start<TAB>end<TAB>label`, as are plain tables of intervals, which may have a header. What the columns of
+a header mean is in `columns`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
 
-from freud.corpus.tiers.intervals import UNNAMED, Interval, Labeled, by_tier, decimal, fail, seconds
+from freud.corpus.tiers.columns import Columns, find_columns, label_column, plain_name
+from freud.corpus.tiers.intervals import UNNAMED, Interval, LabelFile, LabelRows, fail
+from freud.corpus.tiers.owner import of_recording
+from freud.corpus.tiers.records import Record, column_names, records, split_lines
+from freud.corpus.tiers.times import is_time, parse_time
 
-_STARTS = frozenset({"start", "begin", "onset", "tmin", "xmin", "start_time", "begin time (s)"})
-_ENDS = frozenset({"end", "stop", "offset", "tmax", "xmax", "end_time", "end time (s)"})
-_LABELS = (
-    "label",
-    "text",
-    "annotation",
-    "species",
-    "class",
-    "call type",
-    "type",
-    "tags",
-    "tag",
-    "name",
-    "word",
-    "phone",
-)
-# Columns of Raven that describe the selection and are no label of it.
-_RAVEN = re.compile(
-    r"(selection|view|channel|begin|end|file|.*\((s|hz|u|db|samples|bits|kv)\)|.*(freq|time|power).*)", re.I
-)
+_SHAPE = "expected start<TAB>end<TAB>label, in seconds"
 
 
-def is_timed(text: str, separator: str = "\t") -> bool:
-    """Whether the first line of a text has two numbers at its start, or the names of such columns."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    names = [name.strip().lower() for name in first.split("\t")]
-    if len(names) > 1 and not _STARTS.isdisjoint(names) and not _ENDS.isdisjoint(names):
-        return True
-    return re.match(rf"\s*\d+(\.\d*)?{separator}\d+(\.\d*)?(\s|$)", first) is not None
+def has_header(text: str, delimiter: str) -> bool:
+    """Whether the first line of a text names columns of starts and ends."""
+    _, line = _first_line(split_lines(text))
+    return _columns(line, delimiter) is not None
 
 
-def read_table(path: Path, text: str, tier: str | None = None, recording: str | None = None) -> list[Interval]:
-    """Intervals from a table with or without a header.
+def read_table(
+    path: Path, text: str, tier: str | None = None, recording: str | None = None, duration: float | None = None
+) -> LabelFile:
+    """Intervals from a table with or without a header, whose fields are divided by tabs, commas or semicolons.
 
     Args:
-        path: for messages, and for its suffix: .csv has commas, all others tabs.
+        path: for messages, and for its suffix: .csv has commas at first guess, all others tabs.
         text: its content.
         tier: name of the tier, where there is no column `tier`.
-        recording: of a Raven table over several files, take the rows whose `Begin File` has this stem.
+        recording: of a table over several files, take the rows whose file has this stem.
+        duration: of the recording in seconds, which tells Whisper's milliseconds from seconds.
 
     Raises:
-        FreudError: a row makes no sense; the message names the line.
+        FreudError: no row makes sense; the message names the first.
     """
+    lines = split_lines(text)
     comma = path.suffix.lower() == ".csv"
-    lines = text.splitlines()
-    header = (lines[0] if lines else "").split("," if comma else "\t")
-    names = [name.strip().strip('"').lower() for name in header]
-    if not _STARTS.isdisjoint(names) and not _ENDS.isdisjoint(names):
-        return _with_header(path, text, names, tier, recording, "," if comma else "\t")
-    if comma:
-        fail(path, 1, f"no columns start and end; the columns are {', '.join(names)[:100] or 'none'}")
-    found = []
+    delimiters = ",;\t" if comma else "\t,;"
+    at, line = _first_line(lines)
+    for delimiter in delimiters:
+        if columns := _columns(line, delimiter):
+            return _with_header(path, lines, at, delimiter, columns, tier, recording, duration)
+    delimiter = max([*delimiters, " "], key=lambda sign: sum(_is_row(_fields(line, sign)) for line in lines[:1000]))
+    if not any(is_time(field) for field in _fields(line, delimiter)) and (comma or len(_fields(line, delimiter)) > 1):
+        names = ", ".join(column_names(line, delimiters[0]))[:100] or "none"
+        fail(path, at + 1, f"no columns start and end; the columns are {names}")
+    return _without_header(path, lines, delimiter, tier)
+
+
+def _first_line(lines: Sequence[str]) -> tuple[int, str]:
+    return next(((index, line) for index, line in enumerate(lines) if line.strip()), (0, ""))
+
+
+def _columns(line: str, delimiter: str) -> Columns | None:
+    return find_columns(_names(line, delimiter))
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    return [plain_name(name) for name in column_names(line, delimiter)]
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return line.split(None, 2) if delimiter == " " and "\t" not in line else line.split(delimiter.replace(" ", "\t"))
+
+
+def _is_row(fields: Sequence[str]) -> bool:
+    return 2 <= len(fields) <= 4 and is_time(fields[0]) and is_time(fields[1])
+
+
+def _without_header(path: Path, lines: Sequence[str], delimiter: str, tier: str | None) -> LabelFile:
+    """Audacity's labels and their like: start, end, label; and a confidence, where BirdNET wrote them."""
+    rows = LabelRows(path)
+    for record in _plain_records(lines, delimiter):
+        fields = record.fields
+        while fields and len(fields) > 3 and not fields[-1].strip():
+            fields.pop()
+        if fields is None or not _is_row(fields) or (len(fields) == 4 and not _is_confidence(fields[3], delimiter)):
+            many = fields is not None and len(fields) > 3 and _is_row(fields[:3])
+            reason = f"{len(fields or ())} fields where start, end and label are expected" if many else _SHAPE
+            rows.faults.add(record.line, record.problem or reason)
+            continue
+        if record.problem:
+            rows.faults.add(record.line, record.problem)
+        label = fields[2] if len(fields) > 2 else ""
+        rows.add(record.line, tier or UNNAMED, parse_time(fields[0]), parse_time(fields[1]), label)
+    return rows.finish()
+
+
+def _plain_records(lines: Sequence[str], delimiter: str) -> Iterable[Record]:
+    if delimiter in ",;":
+        columns = median(len(line.split(delimiter)) for line in lines if '"' not in line) if lines else 3
+        yield from records(lines, delimiter, 2 if columns == 2 else 3)
+        return
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("\\"):  # Audacity writes the frequencies of a label on such a line
-            continue
-        fields = line.split("\t", 2)
-        if number == 1 and fields[0].strip().lower() in _STARTS:
-            continue
-        start, end = _times(path, number, fields)
-        found.append(Interval(tier or UNNAMED, start, end, fields[2].strip() if len(fields) > 2 else ""))
-    return sorted(found, key=lambda interval: interval[1:3])
+        if "\0" in line:
+            yield Record(number, None, "holds a NUL byte, so it is not text as it was written")
+        elif line.strip() and not line.startswith("\\"):  # Audacity writes the frequencies of a label on such a line
+            yield Record(number, _fields(line, delimiter), None)
 
 
-def _times(
-    path: Path, number: int, fields: Sequence[str], shape: str = "start<TAB>end<TAB>label"
-) -> tuple[float, float]:
-    try:
-        start, end = seconds(fields[0]), seconds(fields[1])
-        if start > end:
-            raise ValueError
-    except (ValueError, IndexError):
-        fail(path, number, f"expected {shape}, in seconds")
-    return start, end
+def _is_confidence(text: str, delimiter: str) -> bool:
+    return delimiter == "\t" and is_time(text) and 0 <= parse_time(text) <= 1
 
 
 def _with_header(
-    path: Path, text: str, names: list[str], tier: str | None, recording: str | None, delimiter: str
-) -> list[Interval]:
+    path: Path,
+    lines: Sequence[str],
+    at: int,
+    delimiter: str,
+    columns: Columns,
+    tier: str | None,
+    recording: str | None,
+    duration: float | None,
+) -> LabelFile:
     """Intervals from a table whose header names the columns; Raven's among them."""
-    column = {name: index for index, name in reversed(list(enumerate(names)))}
-    start_at = next(index for index, name in enumerate(names) if name in _STARTS)
-    end_at = next(index for index, name in enumerate(names) if name in _ENDS)
-    raven = "begin time (s)" in column
-    free = [name for name in names if raven and not _RAVEN.fullmatch(name)]
-    label_at = next((column[name] for name in (*_LABELS, *free) if name in column), None)
-    offset_at = column.get("file offset (s)")  # where several files are in one table, Begin Time runs over them all
-    file_at = column.get("begin file", column.get("begin path"))
-    found: list[Interval] = []
-    seen: set[str] = set()
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter, quoting=csv.QUOTE_NONE if raven else csv.QUOTE_MINIMAL)
-    try:
-        for index, row in enumerate(reader):
-            if index == 0 or not any(row):
+    names = _names(lines[at], delimiter)
+    last_named = max(index for index, name in enumerate(names) if name) + 1
+    rows = LabelRows(path)
+    whole: list[Record] = []
+    seen: set[tuple[str, ...]] = set()
+    for record in records(lines[at + 1 :], delimiter, last_named, at + 2, quotes=not columns.is_raven):
+        if record.problem:
+            rows.faults.add(record.line, record.problem)
+        if record.fields is None or not any(field.strip() for field in record.fields):
+            continue
+        if not (is_time(record.fields[columns.start]) and is_time(record.fields[columns.end])):
+            times = f"{record.fields[columns.start][:20]!r} and {record.fields[columns.end][:20]!r}"
+            rows.faults.add(record.line, f"expected times, in seconds, not {times}")
+            continue
+        if columns.is_raven:  # a selection stands once for the waveform and once for the spectrogram
+            key = tuple(field for index, field in enumerate(record.fields) if index != columns.view)
+            if key in seen:
                 continue
-            if len(row) <= max(start_at, end_at):
-                fail(path, reader.line_num, f"expected {len(names)} columns, found {len(row)}")
-            start, end = _times(path, reader.line_num, (row[start_at], row[end_at]), "times")
-            if raven:
-                selection = row[column["selection"]] if "selection" in column else str(index)
-                if selection in seen:  # once for the waveform, once for the spectrogram
-                    continue
-                if file_at is not None and len(row) > file_at and recording is not None:
-                    if PurePath(row[file_at].replace("\\", "/")).stem != recording:
-                        continue
-                    if offset_at is not None and len(row) > offset_at and row[offset_at]:
-                        begins, _ = _times(path, reader.line_num, (row[offset_at], row[offset_at]), "an offset")
-                        start, end = begins, begins + (end - start)
-                seen.add(selection)
-            name = row[column["tier"]] if "tier" in column and len(row) > column["tier"] else ""
-            label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
-            found.append(Interval(name or tier or UNNAMED, start, end, label))
-    except csv.Error as error:
-        fail(path, reader.line_num, str(error))
-    return sorted(found, key=lambda interval: interval[1:3])
+            seen.add(key)
+        whole.append(record)
+    fields = [record.fields or [] for record in whole]
+    label_at, unused = label_column(names[:last_named], columns, fields)
+    notes = [f"column {name}: its text is not used" for name in unused]
+    if label_at is None and any(fields):
+        notes.append(f"none of its columns is known to hold labels; they are {', '.join(filter(None, names))[:200]}")
+    unit, unit_notes = _whisper_unit(names, columns, fields, duration)
+    notes += unit_notes
+    found: list[tuple[str, int, Interval]] = []
+    for record, values in zip(whole, fields, strict=True):
+        start, end = parse_time(values[columns.start]), parse_time(values[columns.end])
+        start, end = start * columns.start_unit * unit, end * columns.end_unit * unit
+        end = start + end if columns.duration else end
+        if columns.offset is not None and recording is not None and is_time(values[columns.offset]):
+            begins = parse_time(values[columns.offset])
+            start, end = begins, begins + (end - start)
+        name = values[columns.tier].strip() if columns.tier is not None else ""
+        label = values[label_at] if label_at is not None else ""
+        file = values[columns.file].strip() if columns.file is not None else ""
+        found.append((file, record.line, Interval(name or tier or UNNAMED, start, end, label)))
+    for _, line, interval in of_recording(found, recording, duration, notes):
+        rows.add(line, *interval)
+    return rows.finish(notes)
 
 
-def audacity(intervals: Sequence[Labeled]) -> str:
-    """Labels as Audacity imports them, all of one label track: write a file for each tier.
+def _whisper_unit(
+    names: Sequence[str], columns: Columns, rows: Sequence[list[str]], duration: float | None
+) -> tuple[float, list[str]]:
+    """Seconds in a unit of the times, and what to say of it: whole numbers with a `text` are Whisper's milliseconds.
 
-    Raises:
-        FreudError: a time makes no sense.
+    They are if they run beyond the recording, or if a text would last longer than two of Whisper's windows.
     """
-    rows = sorted((row for rows in by_tier(intervals).values() for row in rows), key=lambda row: row[1:3])
-    return "".join(f"{decimal(row.start)}\t{decimal(row.end)}\t{row.label}\n" for row in rows)
-
-
-def tier_csv(intervals: Sequence[Labeled]) -> str:
-    """All tiers as CSV with the columns `tier,start,end,label`.
-
-    Raises:
-        FreudError: a time makes no sense.
-    """
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["tier", "start", "end", "label"])
-    for rows in by_tier(intervals).values():
-        writer.writerows((row.tier, decimal(row.start), decimal(row.end), row.label) for row in rows)
-    return written.getvalue()
+    if names[columns.start] != "start" or names[columns.end] != "end" or "text" not in names or not rows:
+        return 1.0, []
+    times = [(values[columns.start].strip(), values[columns.end].strip()) for values in rows]
+    if not all(start.isdecimal() and end.isdecimal() for start, end in times):
+        return 1.0, []
+    last = max(int(end) for _, end in times)
+    longest = max(int(end) - int(start) for start, end in times)
+    if longest > 60 or (duration is not None and last > duration + 1):
+        others = set(names) - {"start", "end", "text", ""}
+        return 0.001, ["its times are whole numbers: taken as milliseconds, as Whisper writes them"] if others else []
+    return 1.0, []

@@ -1,59 +1,159 @@
-"""Praat TextGrids: read long or short, in UTF-8 or UTF-16, and written long.
+r"""Praat TextGrids, long, short or chronological, in UTF-8 or UTF-16.
 
 Praat itself reads only the numbers, quoted strings and `<flags>` that stand free, and takes all else for comment. So
 the long form and the short one are one sequence of tokens, and this module reads that. (praatio, which reads either
-form by its layout, cannot say in which line a file is broken; the tests compare with it.)
+form by its layout, cannot say in which line a file is broken; the tests compare with it.) Praat's trigraphs such as
+`\ae` stay as they are written.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
-from freud.corpus.tiers.intervals import Interval, Labeled, by_tier, decimal, fail, read_text
+from freud.corpus.tiers.intervals import LabelFile, LabelRows, fail, read_text
 from freud.errors import FreudError
 
 # A string doubles its quotes and may run over lines; a word that is no number is comment, as is what "!" begins.
 _TOKEN = re.compile(r'"(?P<text>(?:[^"]|"")*)"|(?P<comment>!.*)|(?P<open>")|(?P<word>[^\s"]+)')
+_TOLERANCE = 0.05  # seconds by which a grid and its recording differ in length where one was cut to frames
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
-def read_textgrid(path: Path) -> list[Interval]:
+def read_textgrid(path: Path, duration: float | None = None) -> LabelFile:
     """The labeled intervals and points of every tier; empty ones are left out, and tiers of one name are numbered.
+
+    Praat's "Extract part (preserve times)" leaves a grid that starts later than at 0, while the saved sound starts
+    at 0: a tier as long as the recording is taken from 0. How many intervals and tiers there are is counted, and
+    compared with what the file says.
+
+    Args:
+        path: the file.
+        duration: of the recording in seconds.
 
     Raises:
         FreudError: it is not a TextGrid; the message names the line.
     """
-    tokens = _Tokens(path, read_text(path))
-    kind, what = tokens.text("File type"), tokens.text("Object class")
-    if "TextGrid" not in (kind, what):
-        fail(
-            path, 1, 'not a TextGrid that can be read: expected "ooTextFile" and "TextGrid" (save it as text in Praat)'
-        )
+    tokens = _Tokens(path, _read(path))
+    kind = tokens.text("File type")
+    grid = LabelRows(path)
+    if kind == "Praat chronological TextGrid text file":
+        tiers = _chronological(tokens)
+    elif "TextGrid" in (kind, tokens.text("Object class")):
+        tiers = _tiers(tokens, grid)
+    else:
+        expected = 'expected "ooTextFile" and "TextGrid" (of a collection, save each TextGrid as text in Praat)'
+        fail(path, 1, f"not a TextGrid that can be read: {expected}")
+    notes: list[str] = []
+    names: set[str] = set()
+    for tier in tiers:
+        name = next(title for title in _titles(tier.name) if title not in names)
+        names.add(name)
+        shift, note = _shift(tier, duration)
+        notes += [f"tier {name}: {note}"] if note else []
+        reached = -math.inf
+        for line, start, end, label in tier.rows:
+            if tier.is_intervals and start < reached - 0.001:
+                grid.faults.add(line, f"tier {name}: an interval starts at {start:g} s, before the last one ends")
+            reached = max(reached, end)
+            if label.strip():
+                grid.add(line, name, start - shift, end - shift, label)
+    return grid.finish(notes)
+
+
+class _Tier(NamedTuple):
+    is_intervals: bool
+    name: str
+    start: float
+    end: float
+    rows: list[tuple[int, float, float, str]]
+    """(line, start, end, label); of points the end is the start."""
+
+
+def _read(path: Path) -> str:
+    """The text of a file that is no binary TextGrid."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(12) == b"ooBinaryFile":
+            raise FreudError(f"{path}: a binary TextGrid; open it in Praat and save it as a text file")
+    return read_text(path)
+
+
+def _tiers(tokens: _Tokens, grid: LabelRows) -> list[_Tier]:
+    """The tiers of the long and the short form."""
     tokens.number("xmin")
     tokens.number("xmax")
     if tokens.flag("tiers?") != "<exists>":
         return []
-    found: list[Interval] = []
-    names: dict[str, int] = {}
-    for _ in range(tokens.count("number of tiers")):
-        kind, name = tokens.text("class of a tier"), tokens.text("name of a tier")
-        names[name] = names.get(name, 0) + 1
-        if names[name] > 1:
-            name = f"{name}_{names[name]}"
-        tokens.number("xmin")
-        tokens.number("xmax")
-        if kind not in ("IntervalTier", "TextTier"):
-            tokens.fail('"IntervalTier" or "TextTier"')
-        for _ in range(tokens.count("size of a tier")):
-            start = tokens.number("time")
-            end = tokens.number("time") if kind == "IntervalTier" else start
-            if not 0 <= start <= end:
-                tokens.fail("0 <= xmin <= xmax")
-            if label := tokens.text("label").strip():
-                found.append(Interval(name, start, end, label))
-    return found
+    tiers = []
+    count, line = tokens.count("number of tiers"), tokens.line
+    while tokens.peek() == "text":
+        tier = _head(tokens)
+        intervals, line_of_size = tokens.count("size of a tier"), tokens.line
+        while tokens.peek() == "number":
+            tier.rows.append(_row(tokens, tier))
+        if len(tier.rows) != intervals:
+            what = "intervals" if tier.is_intervals else "points"
+            grid.faults.add(line_of_size, f"tier {tier.name} should have {intervals} {what}; it has {len(tier.rows)}")
+        tiers.append(tier)
+    if tokens.peek() != "end":
+        tokens.text("class of a tier")
+    if len(tiers) != count:
+        grid.faults.add(line, f"there should be {count} tiers; there are {len(tiers)}")
+    return tiers
+
+
+def _chronological(tokens: _Tokens) -> list[_Tier]:
+    """The tiers of Praat's chronological form, in which every row begins with the number of its tier."""
+    tokens.number("xmin")
+    tokens.number("xmax")
+    tiers = [_head(tokens) for _ in range(tokens.count("number of tiers"))]
+    while tokens.peek() != "end":
+        number = tokens.count("number of a tier")
+        if not 1 <= number <= len(tiers):
+            tokens.fail(f"the number of a tier, 1 to {len(tiers)}")
+        tiers[number - 1].rows.append(_row(tokens, tiers[number - 1]))
+    return tiers
+
+
+def _head(tokens: _Tokens) -> _Tier:
+    kind = tokens.text("class of a tier")
+    if kind not in ("IntervalTier", "TextTier"):
+        tokens.fail(f'a time, "IntervalTier" or "TextTier", but found {kind[:40]!r}')
+    name = tokens.text("name of a tier")
+    return _Tier(kind == "IntervalTier", name, tokens.number("xmin"), tokens.number("xmax"), [])
+
+
+def _row(tokens: _Tokens, tier: _Tier) -> tuple[int, float, float, str]:
+    start = tokens.number("time")
+    end = tokens.number("time") if tier.is_intervals else start
+    if start > end:
+        tokens.fail("xmin <= xmax")
+    return tokens.line, start, end, tokens.text("label")
+
+
+def _shift(tier: _Tier, duration: float | None) -> tuple[float, str | None]:
+    """Seconds to take off the times of a tier that does not start at 0, and what to say of it."""
+    if abs(tier.start) < 1e-6 or duration is None:
+        return 0.0, None
+    at_its_times, from_zero = abs(tier.end - duration), abs(tier.end - tier.start - duration)
+    if from_zero <= _TOLERANCE and from_zero < at_its_times:
+        return tier.start, f"its times start at {tier.start:g} s, and it is as long as the recording; taken from 0 s"
+    if at_its_times <= _TOLERANCE:
+        return 0.0, None
+    spans = f"its times run from {tier.start:g} s to {tier.end:g} s, and the recording lasts {duration:g} s"
+    return 0.0, f"{spans}; they are taken as they stand"
+
+
+def _titles(name: str) -> Iterator[str]:
+    """The name of a tier, and where it is taken the same with 2, 3, ..."""
+    yield name
+    for number in itertools.count(2):
+        yield f"{name}_{number}"
 
 
 class _Tokens:
@@ -63,27 +163,38 @@ class _Tokens:
         self.path = path
         self.line = 1
         self._tokens = self._split(text)
+        self._ahead: tuple[int, str, str] | None = None
 
-    def _split(self, text: str) -> Iterator[tuple[str, str]]:
-        reached = 0
+    def _split(self, text: str) -> Iterator[tuple[int, str, str]]:
+        line, reached = 1, 0
         for match in _TOKEN.finditer(text):
-            self.line += text.count("\n", reached, match.start())
+            line += text.count("\n", reached, match.start())
             reached = match.start()
             if match["open"]:
+                self.line = line
                 self.fail("the end of a quoted text")
             elif match["text"] is not None:
-                yield "text", match["text"].replace('""', '"')
+                yield line, "text", match["text"].replace('""', '"')
             elif word := match["word"]:
                 if word.startswith("<"):
-                    yield "flag", word
+                    yield line, "flag", word
                 elif _NUMBER.match(word):
-                    yield "number", word
+                    yield line, "number", word
 
-    def fail(self, expected: str) -> None:
+    def fail(self, expected: str) -> NoReturn:
         fail(self.path, self.line, f"not a TextGrid that can be read: expected {expected}")
 
+    def peek(self) -> str:
+        """The kind of the next token: text, flag, number or end."""
+        if self._ahead is None:
+            self._ahead = next(self._tokens, (self.line, "end", ""))
+        return self._ahead[1]
+
     def _next(self, kind: str, what: str) -> str:
-        found, value = next(self._tokens, ("end", ""))
+        found = self.peek()
+        assert self._ahead is not None
+        self.line, _, value = self._ahead
+        self._ahead = None
         if found != kind:
             given = "the file ends" if found == "end" else f"found {value[:40]!r}"
             self.fail(f"{what} ({kind}), but {given}")
@@ -103,76 +214,3 @@ class _Tokens:
         if not (value >= 0 and value.is_integer()):
             self.fail(f"{what} (a whole number)")
         return int(value)
-
-
-def textgrid(intervals: Sequence[Labeled], duration: float) -> str:
-    """A TextGrid, long form, of any tiers; write it as UTF-8.
-
-    Intervals of a tier that overlap go to a second tier of that name, numbered, and points to a point tier: Praat's
-    tiers hold one or the other, and their intervals do not overlap. Runs of white space in labels become one space.
-
-    Args:
-        intervals: of any tiers, in any order: `Interval`, or `Segment` of a corpus.
-        duration: of the recording in seconds; later labels extend it.
-
-    Raises:
-        FreudError: a time makes no sense.
-    """
-    tiers = by_tier(intervals)
-    end = max([duration, *(row.end for rows in tiers.values() for row in rows)])
-    if not end > 0:
-        raise FreudError(f"a TextGrid must be longer than {end} s; give the duration of the recording")
-    rows: list[tuple[str, list[Interval], bool]] = []
-    for name, items in tiers.items():
-        spans, points = [i for i in items if i.end > i.start], [i for i in items if i.end == i.start]
-        layers: list[list[Interval]] = []
-        for item in spans:
-            for layer in layers:
-                if layer[-1].end <= item.start:
-                    layer.append(item)
-                    break
-            else:
-                layers.append([item])
-        rows += [(name, layer, False) for layer in layers]
-        if points:
-            rows.append((name, points, True))
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {decimal(end)}"]
-    lines += ["tiers? <exists>", f"size = {len(rows)}", "item []:"]
-    seen: dict[str, int] = {}
-    for number, (name, items, is_points) in enumerate(rows, 1):
-        seen[name] = seen.get(name, 0) + 1
-        title = name if seen[name] == 1 else f"{name}_{seen[name]}"
-        lines += _tier(number, title, items, is_points, end)
-    return "\n".join(lines) + "\n"
-
-
-def _tier(number: int, name: str, items: list[Interval], is_points: bool, end: float) -> list[str]:
-    kind, part = ("TextTier", "points") if is_points else ("IntervalTier", "intervals")
-    if not is_points:
-        items = list(_filled(name, items, end))
-    lines = [f"    item [{number}]:", f'        class = "{kind}"', f"        name = {_quoted(name)}"]
-    lines += ["        xmin = 0", f"        xmax = {decimal(end)}", f"        {part}: size = {len(items)}"]
-    for index, item in enumerate(items, 1):
-        lines.append(f"        {part} [{index}]:")
-        if is_points:
-            lines += [f"            number = {decimal(item.start)}", f"            mark = {_quoted(item.label)}"]
-        else:
-            lines += [f"            xmin = {decimal(item.start)}", f"            xmax = {decimal(item.end)}"]
-            lines.append(f"            text = {_quoted(item.label)}")
-    return lines
-
-
-def _filled(name: str, items: list[Interval], end: float) -> Iterator[Interval]:
-    """The intervals of a tier with empty ones between, which Praat needs."""
-    reached = 0.0
-    for item in items:
-        if item.start > reached:
-            yield Interval(name, reached, item.start, "")
-        yield item
-        reached = item.end
-    if reached < end:
-        yield Interval(name, reached, end, "")
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
