@@ -62,8 +62,8 @@ def read_labels(
     if re.search(r"^\s*[0-9:.,]+\s*-->", text, re.MULTILINE):
         return read_captions(path, text, tier)
     if suffix == ".lab" and (is_festival(text) or _holds_times(path, text, duration)):
-        return read_lab(path, text, tier, duration)
-    if suffix == ".txt" and (has_header(text, "\t") or _holds_times(path, text, duration)):
+        return read_lab(path, text, tier, recording, duration)
+    if suffix == ".txt" and (has_header(text) or _holds_times(path, text, duration)):
         return read_table(path, text, tier, recording, duration)
     if "\0" in text:
         line = next(number for number, line in enumerate(split_lines(text), 1) if "\0" in line)
@@ -77,24 +77,28 @@ def read_labels(
 def _holds_times(path: Path, text: str, duration: float | None) -> bool:
     """Whether a text holds labels and not a transcript.
 
-    Lines with tabs or decimals in their times are labels. Whole numbers divided by blanks may also be words ("2 3 go"):
-    several such lines are labels; one alone is a transcript if it cannot be times of the recording.
+    Lines with tabs or decimals in their times are labels, and in a .lab those with two long numbers, HTK's units. Whole
+    numbers divided by blanks may also be words ("2 3 go"): several such lines are labels; one alone is a transcript if
+    it cannot be times of the recording.
 
     Raises:
         FreudError: it can be either.
     """
     lines = [line for line in split_lines(text) if line.strip()]
+    is_lab = path.suffix.lower() == ".lab"
+    if is_lab and any(len(_HTK.findall(line)) > 1 for line in lines):
+        return True
     timed = [line for line in lines if starts_with_times(line) or sum(map(is_time, line.split("\t"))) > 1]
-    if any("\t" in line for line in timed) or (len(timed) > 1 and 2 * len(timed) >= len(lines)):
+    if any("\t" in line or ":" in line or _DECIMAL.search(line) for line in timed):
+        return True
+    if len(timed) > 1 and 2 * len(timed) >= len(lines):
         return True
     if len(lines) > 1 and all(len(_DECIMAL.findall(line)) > 1 for line in lines):  # its columns are in another order
         return True
+    if re.fullmatch(r"[\s0-9.,]*[0-9][\s0-9.,]*", text) and re.search(r"[.,]|[0-9]{4}" if is_lab else r"[.,]", text):
+        fail(path, 1, "numbers without a text are neither labels, start<TAB>end<TAB>label, nor a transcript")
     if not timed:
-        if re.fullmatch(r"[\s0-9]*[.,][0-9][\s0-9.,]*", text):
-            fail(path, 1, "numbers without a text are neither labels, start<TAB>end<TAB>label, nor a transcript")
         return False
-    if timed[0] == lines[0] and (":" in lines[0] or _DECIMAL.search(lines[0])):
-        return True
     if len(lines) > 1:
         return False
     start, end, *_ = (float(number) for number in re.findall(r"[0-9]+", lines[0]))
@@ -104,6 +108,7 @@ def _holds_times(path: Path, text: str, duration: float | None) -> bool:
     return False
 
 
+_HTK = re.compile(r"\b[0-9]{5,}\b")  # a time of HTK beyond 1 ms
 # A number with decimals, and not one with thousands such as 1,000.
 _DECIMAL = re.compile(
     r"(?<![\w.,:])(?![1-9][0-9]{0,2},[0-9]{3}(?![0-9]))[-+]?[0-9]*[.,][0-9]+(?:[eE][-+]?[0-9]+)?(?![\w:])"

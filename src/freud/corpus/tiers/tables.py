@@ -19,10 +19,10 @@ from freud.corpus.tiers.times import is_time, parse_time
 _SHAPE = "expected start<TAB>end<TAB>label, in seconds"
 
 
-def has_header(text: str, delimiter: str) -> bool:
-    """Whether the first line of a text names columns of starts and ends."""
+def has_header(text: str) -> bool:
+    """Whether the first line of a text names columns of starts and ends, divided by tabs, or starts as Raven's do."""
     _, line = _first_line(split_lines(text))
-    return _columns(line, delimiter) is not None
+    return _columns(line, "\t") is not None or line.startswith("Selection\t")
 
 
 def read_table(
