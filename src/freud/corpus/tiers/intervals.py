@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, TextIO
@@ -57,7 +58,9 @@ class LabelRows:
         else:
             if start < -_ROUNDING:
                 self.faults.add(line, f"starts at {start:g} s, before the recording; taken from 0 s")
-            self.intervals.append(Interval(tier, max(start, 0.0), max(end, 0.0), label.strip()))
+            self.intervals.append(
+                Interval(tier, max(start, 0.0), max(end, 0.0), re.sub(r"\s*\n\s*", " ", label.strip()))
+            )
 
     def finish(self, notes: Sequence[str] = ()) -> LabelFile:
         """The intervals by tier and start, and what is wrong.
