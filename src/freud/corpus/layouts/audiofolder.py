@@ -53,9 +53,9 @@ def plan(source: Source) -> Plan:
         FreudError: a table cannot be read, has no row that can be used, or names a file outside of the folder.
     """
     tables = [name for name in _tables(source) if _has_names(source.root / name)]
-    if not tables:
-        return Plan([_by_folder(path) for path in source.audio])
-    result = Plan([], tables=tables)
+    result = Plan([] if tables else [_by_folder(path) for path in source.audio], tables=tables)
+    for name in set(_tables(source)).difference(tables):
+        result.report(name, ["it is not used: it has no column file_name"])
     for table in tables:
         folder, faults, used = PurePosixPath(table).parent, Faults(), 0
         for line, row in _rows(source.root / table, faults):

@@ -92,7 +92,7 @@ def _rows(source: Source, table: str, faults: Faults) -> Iterator[_Row]:
                 )
                 continue
             used = True
-            yield _Row(fields[0].strip(), tuple(mid.strip() for mid in fields[3].split(",")), table, record.line)
+            yield _Row(fields[0].strip(), tuple(filter(None, map(str.strip, fields[3].split(",")))), table, record.line)
     if faults and not used:
         raise FreudError(f"{source.root / table}: {faults.sentences()[0]}")
 

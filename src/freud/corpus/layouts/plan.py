@@ -98,6 +98,9 @@ def rows(path: Path, required: set[str], faults: Faults, quotes: bool = True) ->
             if name in required:
                 raise FreudError(f"{path}: two columns are called {name}; rename one")
             faults.add(at, f"two columns are called {name}; neither is used")
+        for name in names:
+            if '"' in name or "\0" in name:
+                faults.add(at, f"a column is called {name!r}; it is not used")
         columns = [(i, name) for i, name in enumerate(names) if name and names.count(name) == 1]
         used = 0
         for record in records(file, delimiter, 1 + max(i for i, name in enumerate(names) if name), at + 1, quotes):

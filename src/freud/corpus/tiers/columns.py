@@ -40,6 +40,8 @@ class Columns(NamedTuple):
     start_unit: float
     end_unit: float
     """Seconds in one unit of the times."""
+    has_unit: bool
+    """Whether the header says the unit."""
     tier: int | None
     file: int | None
     offset: int | None
@@ -57,11 +59,11 @@ def plain_name(name: str) -> str:
 def find_columns(names: Sequence[str]) -> Columns | None:
     """The columns of a header, given as `plain_name`; None if none of them are times."""
     bare: list[str] = []
-    units: list[float] = []
+    units: list[float | None] = []
     for name in names:
         match = _UNIT.fullmatch(name)
         bare.append(match[1] if match else name)
-        units.append(0.001 if match and match[2].startswith("m") else 1.0)
+        units.append((0.001 if match[2].startswith("m") else 1.0) if match else None)
     start, end, length = (_first(bare, known) for known in (_STARTS, _ENDS, _DURATIONS))
     duration = False
     if start is None and length is not None and "offset" in bare:
@@ -75,8 +77,9 @@ def find_columns(names: Sequence[str]) -> Columns | None:
         start,
         end,
         duration,
-        units[start],
-        units[end],
+        units[start] or 1.0,
+        units[end] or 1.0,
+        units[start] is not None,
         _index(names, "tier"),
         next((names.index(name) for name in _FILES if name in names), None),
         _index(names, "file offset (s)"),

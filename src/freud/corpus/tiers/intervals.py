@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, TextIO
@@ -59,7 +60,9 @@ class LabelRows:
         else:
             if start < -_ROUNDING:
                 self.faults.add(line, f"starts at {start:g} s, before the recording; taken from 0 s")
-            self.intervals.append(Interval(tier, max(start, 0.0), max(end, 0.0), label.strip()))
+            self.intervals.append(
+                Interval(tier, max(start, 0.0), max(end, 0.0), re.sub(r"\s*\n\s*", " ", label.strip()))
+            )
 
     def finish(self, notes: Sequence[str] = ()) -> LabelFile:
         """The intervals by tier and start, and what is wrong.
@@ -120,7 +123,7 @@ def read_text(path: Path) -> str:
         if (size := path.stat().st_size) > LARGEST:
             raise FreudError(f"{path}: {size:,} bytes; a label file has at most {LARGEST:,}")
         data = path.read_bytes()
-        return data.decode(_encoding(data[:2]))
+        return data.decode(_encoding(data[:16]))
     except OSError as error:
         raise FreudError(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
     except UnicodeDecodeError:
@@ -136,7 +139,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
     """
     try:
         with path.open("rb") as start:
-            encoding = _encoding(start.read(2))
+            encoding = _encoding(start.read(16))
         with path.open(encoding=encoding) as file:
             yield file
     except OSError as error:
@@ -146,10 +149,13 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 def _encoding(start: bytes) -> str:
-    if start in (b"\xff\xfe", b"\xfe\xff"):
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
-    if len(start) == 2 and 0 in start and any(start):  # no letter of a label file is beyond U+00FF at its start
-        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    even, odd = start[::2], start[1::2]  # most letters at the start of a label file are below U+0100
+    if 2 * even.count(0) > len(even) and 0 not in odd:
+        return "utf-16-be"
+    if 2 * odd.count(0) > len(odd) and 0 not in even:
+        return "utf-16-le"
     return "utf-8-sig"
 
 

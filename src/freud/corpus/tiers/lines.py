@@ -19,13 +19,14 @@ from freud.errors import FreudError
 _TIMIT_RATE = 16_000  # Hz, of the recordings that TIMIT's sample numbers count in
 
 
-def read_lab(path: Path, text: str, tier: str | None, duration: float | None) -> LabelFile:
+def read_lab(path: Path, text: str, tier: str | None, recording: str | None, duration: float | None) -> LabelFile:
     """HTK labels, `start end label`, in 100 ns or seconds; or Festival's, `end color label` after a line `#`.
 
     Args:
         path: for messages.
         text: its content.
         tier: name of the tier.
+        recording: the recording's name, where a master label file (`#!MLF!#`) is about several.
         duration: of the recording in seconds, which tells units of 100 ns from seconds. None: whole numbers that
             reach beyond 10 000 are units of 100 ns.
 
@@ -36,26 +37,32 @@ def read_lab(path: Path, text: str, tier: str | None, duration: float | None) ->
     if is_festival(text):
         return LabelFile(None, _festival(path, lines, tier or UNNAMED), [])
     rows = LabelRows(path)
-    times: list[tuple[int, float, float, str]] = []
-    whole = True
+    times: list[tuple[str, int, Interval]] = []
+    whole, name, is_master = True, "", lines[:1] == ["#!MLF!#"]
     for number, line in enumerate(lines, 1):
         fields = line.split(None, 2)
-        if not fields or fields[0] in {"#!MLF!#", "."} or fields[0].startswith('"'):
+        if not fields or (is_master and fields[0] in {"#!MLF!#", "."}):
+            continue
+        if is_master and fields[0].startswith('"'):  # the file whose labels follow
+            name = line.strip().strip('"')
             continue
         if len(fields) < 2 or not (is_time(fields[0]) and is_time(fields[1])):
             rows.faults.add(number, "expected start end label, in seconds")
             continue
         whole = whole and fields[0].isdigit() and fields[1].isdigit()
         label = fields[2].strip() if len(fields) > 2 else ""
-        times.append((number, parse_time(fields[0]), parse_time(fields[1]), label))
-    last = max((end for _, _, end, _ in times), default=0.0)
+        times.append((name, number, Interval(tier or UNNAMED, parse_time(fields[0]), parse_time(fields[1]), label)))
+    notes: list[str] = []
+    last = max((interval.end for _, _, interval in times), default=0.0)
     units = whole and last > (1000 * duration if duration is not None else 10_000)
     score = re.compile(r"(\S+)\s+-?\d+\.\d+(\s.*)?$")  # HTK may give a likelihood after the label
-    for number, start, end, label in times:
+    for index, (name, number, (title, start, end, label)) in enumerate(times):
         if units:
-            start, end, label = start * 1e-7, end * 1e-7, match[1] if (match := score.match(label)) else label
-        rows.add(number, tier or UNNAMED, start, end, label)
-    return rows.finish()
+            label = match[1] if (match := score.match(label)) else label
+            times[index] = name, number, Interval(title, start * 1e-7, end * 1e-7, label)
+    for _, number, interval in of_recording(times, recording, duration, notes):
+        rows.add(number, *interval)
+    return rows.finish(notes)
 
 
 def is_festival(text: str) -> bool:
@@ -99,7 +106,7 @@ def read_timit(path: Path, text: str, tier: str, sample_rate: int, duration: flo
         fields = line.split(None, 2)
         if not fields:
             continue
-        if not (len(fields) > 1 and re.fullmatch("[0-9]+ [0-9]+", " ".join(fields[:2]))):
+        if len(fields) < 2 or not re.fullmatch("[0-9]+ [0-9]+", " ".join(fields[:2])) or " " in fields[-1].strip():
             rows.faults.add(number, "expected start end label, in samples")
             continue
         label = fields[2].strip() if len(fields) > 2 else ""
@@ -172,6 +179,8 @@ def ctm_rows(
             or not (is_time(fields[2]) and is_time(fields[3]))
             or (start := parse_time(fields[2])) < -1e-6
             or (length := parse_time(fields[3])) < 0
+            or len(fields) > 8
+            or re.search(r"\d[.,]\d", fields[1])  # a time where the channel belongs
             or (len(fields) > 5 and not _is_confidence(fields[5]))
         ):
             fail(path, number, "expected recording channel start duration label, in seconds, and maybe a confidence")

@@ -13,16 +13,22 @@ from statistics import median
 from freud.corpus.tiers.columns import Columns, find_columns, label_column, plain_name
 from freud.corpus.tiers.intervals import UNNAMED, Interval, LabelFile, LabelRows, fail
 from freud.corpus.tiers.owner import of_recording
-from freud.corpus.tiers.records import Record, column_names, records, split_lines
+from freud.corpus.tiers.records import Faults, Record, column_names, records, split_lines
 from freud.corpus.tiers.times import is_time, parse_time
+from freud.errors import FreudError
 
 _SHAPE = "expected start<TAB>end<TAB>label, in seconds"
 
 
-def has_header(text: str, delimiter: str) -> bool:
-    """Whether the first line of a text names columns of starts and ends."""
+def has_header(text: str) -> bool:
+    """Whether the first line of a text names columns of starts and ends, divided by tabs, or starts as Raven's do."""
     _, line = _first_line(split_lines(text))
-    return _columns(line, delimiter) is not None
+    return is_header(line.split("\t")) or line.startswith("Selection\t")
+
+
+def is_header(names: Sequence[str]) -> bool:
+    """Whether names are those of columns, with times among them."""
+    return find_columns([plain_name(name) for name in names]) is not None
 
 
 def read_table(
@@ -51,7 +57,7 @@ def read_table(
     if not any(is_time(field) for field in _fields(line, delimiter)) and (comma or len(_fields(line, delimiter)) > 1):
         names = ", ".join(column_names(line, delimiters[0]))[:100] or "none"
         fail(path, at + 1, f"no columns start and end; the columns are {names}")
-    return _without_header(path, lines, delimiter, tier)
+    return _without_header(path, lines, delimiter, tier, duration)
 
 
 def _first_line(lines: Sequence[str]) -> tuple[int, str]:
@@ -74,9 +80,12 @@ def _is_row(fields: Sequence[str]) -> bool:
     return 2 <= len(fields) <= 4 and is_time(fields[0]) and is_time(fields[1])
 
 
-def _without_header(path: Path, lines: Sequence[str], delimiter: str, tier: str | None) -> LabelFile:
+def _without_header(
+    path: Path, lines: Sequence[str], delimiter: str, tier: str | None, duration: float | None
+) -> LabelFile:
     """Audacity's labels and their like: start, end, label; and a confidence, where BirdNET wrote them."""
     rows = LabelRows(path)
+    times: list[tuple[str, str]] = []
     for record in _plain_records(lines, delimiter):
         fields = record.fields
         while fields and len(fields) > 3 and not fields[-1].strip():
@@ -90,6 +99,8 @@ def _without_header(path: Path, lines: Sequence[str], delimiter: str, tier: str 
             rows.faults.add(record.line, record.problem)
         label = fields[2] if len(fields) > 2 else ""
         rows.add(record.line, tier or UNNAMED, parse_time(fields[0]), parse_time(fields[1]), label)
+        times.append((fields[0], fields[1]))
+    _unit(path, times, False, duration)
     return rows.finish()
 
 
@@ -119,66 +130,83 @@ def _with_header(
     recording: str | None,
     duration: float | None,
 ) -> LabelFile:
-    """Intervals from a table whose header names the columns; Raven's among them."""
+    """Intervals from a table whose header, at index `at` of the lines, names the columns; Raven's among them."""
     names = _names(lines[at], delimiter)
-    last_named = max(index for index, name in enumerate(names) if name) + 1
-    rows = LabelRows(path)
-    whole: list[Record] = []
-    seen: set[tuple[str, ...]] = set()
-    for record in records(lines[at + 1 :], delimiter, last_named, at + 2, quotes=not columns.is_raven):
-        if record.problem:
-            rows.faults.add(record.line, record.problem)
-        if record.fields is None or not any(field.strip() for field in record.fields):
-            continue
-        if not (is_time(record.fields[columns.start]) and is_time(record.fields[columns.end])):
-            times = f"{record.fields[columns.start][:20]!r} and {record.fields[columns.end][:20]!r}"
-            rows.faults.add(record.line, f"expected times, in seconds, not {times}")
-            continue
-        if columns.is_raven:  # a selection stands once for the waveform and once for the spectrogram
-            key = tuple(field for index, field in enumerate(record.fields) if index != columns.view)
-            if key in seen:
-                continue
-            seen.add(key)
-        whole.append(record)
-    fields = [record.fields or [] for record in whole]
-    label_at, unused = label_column(names[:last_named], columns, fields)
-    notes = [f"column {name}: its text is not used" for name in unused]
-    if label_at is None and any(fields):
+    for index in (columns.start, columns.end):
+        if names.count(names[index]) > 1:
+            fail(path, at + 1, f"two columns are called {names[index]}; rename one")
+    names = names[: max(index for index, name in enumerate(names) if name) + 1]
+    rows, notes = LabelRows(path), []
+    body = records(lines[at + 1 :], delimiter, len(names), at + 2, quotes=not columns.is_raven)
+    timed = _timed_rows(body, columns, rows.faults)
+    values = [fields for _, fields in timed]
+    label, unused = label_column(names, columns, values)
+    notes += [f"column {name}: its text is not used" for name in unused]
+    if label is None and timed:
         notes.append(f"none of its columns is known to hold labels; they are {', '.join(filter(None, names))[:200]}")
-    unit, unit_notes = _whisper_unit(names, columns, fields, duration)
-    notes += unit_notes
-    found: list[tuple[str, int, Interval]] = []
-    for record, values in zip(whole, fields, strict=True):
-        start, end = parse_time(values[columns.start]), parse_time(values[columns.end])
-        start, end = start * columns.start_unit * unit, end * columns.end_unit * unit
+    if columns.is_raven and columns.offset is None and columns.file is not None:
+        if len({fields[columns.file] for fields in values}) > 1:
+            notes.append("it has no column File Offset (s): its times are taken from the start of each file")
+    unit = 1.0
+    if not columns.has_unit and not columns.duration and columns.file is None:
+        times = [(fields[columns.start], fields[columns.end]) for fields in values]
+        unit = _unit(path, times, {"start", "end", "text"}.issubset(names), duration)
+    if unit != 1 and set(names) != {"start", "end", "text"}:
+        notes.append("its times are whole numbers: taken as milliseconds, as Whisper writes them")
+    intervals: list[tuple[str, int, Interval]] = []
+    for line, fields in timed:
+        start = parse_time(fields[columns.start]) * columns.start_unit * unit
+        end = parse_time(fields[columns.end]) * columns.end_unit * unit
         end = start + end if columns.duration else end
-        if columns.offset is not None and recording is not None and is_time(values[columns.offset]):
-            begins = parse_time(values[columns.offset])
+        if columns.offset is not None and recording is not None and is_time(fields[columns.offset]):
+            begins = parse_time(fields[columns.offset])
             start, end = begins, begins + (end - start)
-        name = values[columns.tier].strip() if columns.tier is not None else ""
-        label = values[label_at] if label_at is not None else ""
-        file = values[columns.file].strip() if columns.file is not None else ""
-        found.append((file, record.line, Interval(name or tier or UNNAMED, start, end, label)))
-    for _, line, interval in of_recording(found, recording, duration, notes):
+        name = fields[columns.tier].strip() if columns.tier is not None else ""
+        file = fields[columns.file].strip() if columns.file is not None else ""
+        text = fields[label] if label is not None else ""
+        intervals.append((file, line, Interval(name or tier or UNNAMED, start, end, text)))
+    for _, line, interval in of_recording(intervals, recording, duration, notes):
         rows.add(line, *interval)
     return rows.finish(notes)
 
 
-def _whisper_unit(
-    names: Sequence[str], columns: Columns, rows: Sequence[list[str]], duration: float | None
-) -> tuple[float, list[str]]:
-    """Seconds in a unit of the times, and what to say of it: whole numbers with a `text` are Whisper's milliseconds.
+def _timed_rows(body: Iterable[Record], columns: Columns, faults: Faults) -> list[tuple[int, list[str]]]:
+    """The rows that have times, as (line, fields); what is wrong with others is added to the faults."""
+    timed: list[tuple[int, list[str]]] = []
+    seen: set[tuple[str, ...]] = set()
+    for line, fields, problem in body:
+        if problem:
+            faults.add(line, problem)
+        if fields is None or not any(field.strip() for field in fields):
+            continue
+        if not (is_time(fields[columns.start]) and is_time(fields[columns.end])):
+            times = f"{fields[columns.start][:20]!r} and {fields[columns.end][:20]!r}"
+            faults.add(line, f"expected times, in seconds, not {times}")
+            continue
+        if columns.is_raven:  # a selection stands once for the waveform and once for the spectrogram
+            key = tuple(field for index, field in enumerate(fields) if index != columns.view)
+            if key in seen:
+                continue
+            seen.add(key)
+        timed.append((line, fields))
+    return timed
+
+
+def _unit(path: Path, times: Sequence[tuple[str, str]], is_whisper: bool, duration: float | None) -> float:
+    """Seconds in a unit of the times: whole numbers in Whisper's own table are milliseconds.
 
     They are if they run beyond the recording, or if a text would last longer than two of Whisper's windows.
+
+    Raises:
+        FreudError: whole numbers of another table fit the recording as milliseconds, but not as seconds.
     """
-    if names[columns.start] != "start" or names[columns.end] != "end" or "text" not in names or not rows:
-        return 1.0, []
-    times = [(values[columns.start].strip(), values[columns.end].strip()) for values in rows]
-    if not all(start.isdecimal() and end.isdecimal() for start, end in times):
-        return 1.0, []
+    if not times or not all(start.strip().isdecimal() and end.strip().isdecimal() for start, end in times):
+        return 1.0
     last = max(int(end) for _, end in times)
-    longest = max(int(end) - int(start) for start, end in times)
-    if longest > 60 or (duration is not None and last > duration + 1):
-        others = set(names) - {"start", "end", "text", ""}
-        return 0.001, ["its times are whole numbers: taken as milliseconds, as Whisper writes them"] if others else []
-    return 1.0, []
+    beyond = duration is not None and last > duration + 1
+    if is_whisper and (beyond or max(int(end) - int(start) for start, end in times) > 60):
+        return 0.001
+    if beyond and duration is not None and last <= 1000 * (duration + 1):
+        advice = "if they are milliseconds, give it a header with start_ms and end_ms"
+        raise FreudError(f"{path}: its whole numbers run to {last}, and the recording lasts {duration:.2f} s; {advice}")
+    return 1.0

@@ -87,8 +87,10 @@ def _tiers(tokens: _Tokens, grid: LabelRows) -> list[_Tier]:
     """The tiers of the long and the short form."""
     tokens.number("xmin")
     tokens.number("xmax")
-    if tokens.flag("tiers?") != "<exists>":
+    if (flag := tokens.flag("tiers?")) == "<absent>" and tokens.peek() == "end":
         return []
+    if flag != "<exists>":
+        tokens.fail(f"<exists>, or <absent> and nothing more, but found {flag[:40]!r}")
     tiers = []
     count, line = tokens.count("number of tiers"), tokens.line
     while tokens.peek() == "text":

@@ -8,9 +8,12 @@ import re
 _NUMBER = r"[-+]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?"
 _CLOCK = r"-?(?:[0-9]+:)?[0-9]{1,3}:[0-9]{1,2}(?:[.,][0-9]+)?"
 _TIME = re.compile(rf"(?:{_CLOCK}|{_NUMBER})")
-# The first number takes a decimal comma that it can have: "2,500 people" is no pair of times, but "1,2,go" is.
+# The first number takes a decimal comma that it can have: "2,500 people" is no pair of times, but "1,2,go" is. Spans
+# as in "[00:00.5 - 00:01.5]" have decimals or colons: "3-5 people" is none.
+_FINE = rf"(?:{_CLOCK}|[0-9]*[.,][0-9]+)"
 _TWO_TIMES = re.compile(
-    rf"\s*(?:(?>{_CLOCK}|{_NUMBER})\s*(?:[\t ;,]|-->)\s*(?:{_CLOCK}|{_NUMBER})(?=[\s;,]|$)|[0-9]+,[0-9]+,(?![0-9]))"
+    rf"\s*(?:(?>{_CLOCK}|{_NUMBER})\s*(?:[\s;,]|-->)\s*(?:{_CLOCK}|{_NUMBER})(?=[\s;,]|$)"
+    rf"|[0-9]+,[0-9]+,(?![0-9])|[\[(]?\s*{_FINE}\s*(?:-+>?|–|—)\s*{_FINE}(?![0-9]))"
 )
 
 
