@@ -259,7 +259,8 @@ def test_the_shared_manifest_imports_whole(shared):
     opened = corpus.read(root)
     with (root / "manifest.csv").open(newline="", encoding="utf-8") as file:
         listed = {row["path"]: row for row in csv.DictReader(file)}
-    documents, clip = opened.problems
+    columns, documents, clip = opened.problems
+    assert columns["reason"] == ("columns that are not used: dataset, sample_rate, label_kind, phone_source, license")
     assert documents["path"] == "ESC-10_README.txt"  # the licenses are in the reason
     assert clip == {"path": "jfk.flac", "reason": "not used: no table lists it"}
     assert {clip.path for clip in opened} == set(listed)

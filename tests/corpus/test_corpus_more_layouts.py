@@ -55,7 +55,7 @@ def test_librispeech_with_alignments_by_chapter(librispeech):
     assert [problem["reason"] for problem in opened.problems] == [reason]
     text(chapter / "84-121123.alignment.txt", line + '84-121123-0001 ",GO" "0.1,0.2"\n')
     [problem] = corpus.read(librispeech).problems
-    assert problem["reason"] == "has labels of 1 that are not recordings here: 84-121123-0001"
+    assert problem["reason"] == "has labels that are of no recording here: 84-121123-0001"
 
 
 # ---- labels in a tree of their own, and CTMs

@@ -34,12 +34,12 @@ class Spool:
             "CREATE TABLE labels (key TEXT, source INTEGER, rows BLOB); BEGIN"
         )
         self._sources: list[str] = []
-        self._taken: set[str] = set()
+        self._claimed: set[str] = set()
         self._indexed = False
         self._close = weakref.finalize(self, _remove, self._database, path)
 
-    def extend(self, rows: Iterable[tuple[str, Any]], source: str = "") -> None:
-        """Add rows of (key, value); if reading them fails, none of them is kept.
+    def extend(self, rows: Iterable[tuple[str, Any]], source: str = "") -> int:
+        """Add rows of (key, value) and return how many; if reading them fails, none of them is kept.
 
         Args:
             rows: of one table.
@@ -47,13 +47,14 @@ class Spool:
         """
         self._sources.append(source)
         try:
-            key, buffer = "", []
-            for name, value in rows:
+            key, buffer, count = "", [], 0
+            for count, (name, value) in enumerate(rows, 1):
                 if name != key or len(buffer) >= 1000:
                     self._add(key, buffer)
                     key, buffer = name, []
                 buffer.append(value)
             self._add(key, buffer)
+            return count
         except BaseException:
             self._database.execute("DELETE FROM labels WHERE source = ?", (len(self._sources),))
             raise
@@ -65,21 +66,29 @@ class Spool:
 
     def get(self, *keys: str) -> list[Any]:
         """The values of the first of these keys that has any, in the order in which they came."""
+        key = self._key(keys)
+        query = "SELECT rows FROM labels WHERE key = ? ORDER BY rowid"
+        blobs = self._database.execute(query, (key,)).fetchall()
+        return [value for (data,) in blobs for value in json.loads(zlib.decompress(data))]
+
+    def claim(self, *keys: str) -> None:
+        """Say that what `get` gives for these keys has been used."""
+        if (key := self._key(keys)) is not None:
+            self._claimed.add(key)
+
+    def _key(self, keys: Iterable[str]) -> str | None:
+        """The first of the keys that has any values."""
         if not self._indexed:
             self._database.execute("CREATE INDEX IF NOT EXISTS by_key ON labels (key)")
             self._indexed = True
-        for key in map(composed, keys):
-            blobs = self._database.execute("SELECT rows FROM labels WHERE key = ? ORDER BY rowid", (key,)).fetchall()
-            if blobs:
-                self._taken.add(key)
-                return [value for (data,) in blobs for value in json.loads(zlib.decompress(data))]
-        return []
+        query = "SELECT 1 FROM labels WHERE key = ? LIMIT 1"
+        return next((key for key in map(composed, keys) if self._database.execute(query, (key,)).fetchone()), None)
 
     def unclaimed(self) -> Iterator[tuple[str, list[str]]]:
-        """(table, keys) of what nobody has asked for."""
+        """(table, keys) of what nobody has claimed."""
         keys: dict[str, list[str]] = {}
         for key, source in self._database.execute("SELECT DISTINCT key, source FROM labels ORDER BY source, key"):
-            if key not in self._taken:
+            if key not in self._claimed:
                 keys.setdefault(self._sources[source - 1], []).append(key)
         yield from keys.items()
 
@@ -91,9 +100,9 @@ class Spool:
 class Labels(Spool):
     """Intervals by recording, in seconds of its file, with the name of the channel they are about, "" if none."""
 
-    def add(self, rows: Iterable[tuple[str, str, Interval]], source: str) -> None:
-        """Add (recording, channel, interval) of one table; if reading them fails, none of them is kept."""
-        self.extend(((name, (channel, *interval)) for name, channel, interval in rows), source)
+    def add(self, rows: Iterable[tuple[str, str, Interval]], source: str) -> int:
+        """Add (recording, channel, interval) of one table, as `extend`."""
+        return self.extend(((name, (channel, *interval)) for name, channel, interval in rows), source)
 
     def get(self, *keys: str) -> list[tuple[str, Interval]]:
         """(channel, interval) of the first of these recordings that has any, in the order in which they came."""

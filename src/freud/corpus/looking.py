@@ -68,6 +68,8 @@ def write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: 
             columns: list[list[Any]] = [[] for _ in SEGMENT_SCHEMA]
             for item, opened in zip(items, pool.map(functools.partial(_open, root), items, table_labels), strict=True):
                 problems += opened.problems
+                if plan.labels and opened.clips:
+                    plan.labels.claim(*_names(item))
                 for row, intervals in opened.clips:
                     clip_id = _new_id(item, row["channel"], ids)
                     clip_rows.append({"id": clip_id, **row})
@@ -89,24 +91,29 @@ def write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: 
         raise FreudError(f"{root}: none of {len(plan.items)} recordings can be used; the first: {reason}")
     for table, names in plan.labels.unclaimed() if plan.labels else ():
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        problems.append({"path": table, "reason": f"has labels of {len(names)} that are not recordings here: {shown}"})
+        problems.append({"path": table, "reason": f"has labels that are of no recording here: {shown}"})
     return {"clips": count, "hours": round(seconds / 3600, 6), "unused": plan.unused, "problems": problems}
 
 
 def _table_labels(plan: Plan, item: Item) -> Labels:
     """The labels of a clip's recording from tables over many."""
-    if plan.labels is None:
-        return []
+    return plan.labels.get(*_names(item)) if plan.labels else []
+
+
+def _names(item: Item) -> list[str]:
+    """What a table over many recordings may call a clip's, the first that it has."""
     pure = PurePosixPath(item.path)
-    return plan.labels.get(*item.keys, str(pure.with_suffix("")), pure.stem)
+    return [*item.keys, str(pure.with_suffix("")), pure.stem]
 
 
 def _open(root: Path, item: Item, table_labels: Labels) -> _Opened:
     """Open a recording for its length and rate, and read its label files."""
     opened = _Opened()
     path = root / item.path
+    lost = ", ".join(sidecar.path for sidecar in item.sidecars)
     try:
         info = probe(path)
+        lost = ""
         end = info.duration if item.duration is None else min(item.offset + item.duration, info.duration)
         if item.offset >= info.duration or end < item.offset + (item.duration or 0) - _SLACK:
             ends = item.offset + (item.duration or 0)
@@ -116,7 +123,9 @@ def _open(root: Path, item: Item, table_labels: Labels) -> _Opened:
             raise AudioError(f"{path}: has {info.channels} channels; the clip is channel {item.channel}, from 0")
     except AudioError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        opened.problems.append({"path": item.path, "reason": f"{item.where}: {reason}" if item.where else reason})
+        where = f"{item.where}: " if item.where else ""
+        labels = f"; nor are its labels used: {lost}" if lost else ""
+        opened.problems.append({"path": item.path, "reason": f"{where}{reason}{labels}"})
         return opened
     opened.problems += [{"path": item.path, "reason": note} for note in info.notes]
     transcript, labels = _read_sidecars(root, item, info, opened.problems)
@@ -155,6 +164,7 @@ def _read_sidecars(
 ) -> tuple[str | None, Labels]:
     """A clip's transcript and the labels of its recording from the files beside it."""
     transcript, labels = item.transcript, Labels()
+    source = f"that of {item.where}" if item.where else "that of the layout's table"
     for sidecar in item.sidecars:
         path = root / sidecar.path
         try:
@@ -164,7 +174,10 @@ def _read_sidecars(
             problems.append({"path": sidecar.path, "reason": f"{what}: {str(error).removeprefix(f'{path}: ')}"})
             continue
         problems += [{"path": sidecar.path, "reason": problem} for problem in file.problems]
-        transcript = transcript or file.transcript
+        if file.transcript and transcript and file.transcript.split() != transcript.split():
+            problems.append({"path": sidecar.path, "reason": f"another transcript; {source} is kept"})
+        elif file.transcript:
+            transcript, source = file.transcript, f"that of {sidecar.path}"
         last = max((interval.end for interval in file.intervals), default=0.0)
         if last > info.duration + 1:
             reason = f"its labels run to {last:.1f} s, but the recording ends at {info.duration:.1f} s"

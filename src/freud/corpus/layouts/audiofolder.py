@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freud.corpus.layouts.plan import Item, Plan, below, rows, sex
+from freud.corpus.layouts.plan import Item, Plan, below, rows, sex, unused_columns
 from freud.corpus.sidecars import beside
 from freud.corpus.tiers import open_text
 from freud.corpus.tiers.records import Faults
@@ -57,9 +57,10 @@ def plan(source: Source) -> Plan:
     for name in set(_tables(source)).difference(tables):
         result.report(name, ["it is not used: it has no column file_name"])
     for table in tables:
-        folder, faults, used = PurePosixPath(table).parent, Faults(), 0
+        folder, faults, used, names = PurePosixPath(table).parent, Faults(), 0, dict[str, None]()
         for line, row in _rows(source.root / table, faults):
             where = f"{table} line {line}"
+            names.update(dict.fromkeys(row))
             try:
                 name, (said, label, speaker, its_sex, split) = _text(row["file_name"]), _values(row)
             except ValueError as error:
@@ -73,7 +74,8 @@ def plan(source: Source) -> Plan:
             used += 1
         if faults and not used:
             raise FreudError(f"{source.root / table}: {faults.sentences()[0]}")
-        result.report(table, faults.sentences())
+        known = {"file_name"}.union(*_COLUMNS)
+        result.report(table, [*faults.sentences(), *unused_columns(names, known)])
     labels = beside(source.root, {item.path: None for item in result.items})
     result.items = [replace(item, sidecars=labels.get(item.path, ())) for item in result.items]
     return result

@@ -3,7 +3,7 @@
 Columns: `path` (relative to the table), and if present `transcript`, `class` or `label`, `speaker`, `sex` or
 `gender`, `split`, `segments` (label files beside the recording, separated by semicolons), `offset` and `duration` in
 seconds for clips that are parts of a file, and `channel`, from 0, for those that are one channel of it. Other columns
-are ignored.
+are not used, which is reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from freud.corpus.layouts.plan import Item, Plan, rows, sex
+from freud.corpus.layouts.plan import Item, Plan, rows, sex, unused_columns
 from freud.corpus.sidecars import Sidecar, beside
 from freud.corpus.tiers.records import Faults
 from freud.corpus.tiers.times import parse_time
@@ -20,6 +20,10 @@ from freud.corpus.tree import Source
 from freud.errors import FreudError
 
 MANIFEST = "manifest.csv"
+_COLUMNS = frozenset(
+    {"path", "transcript", "class", "label", "speaker", "sex", "gender", "split", "segments", "offset", "duration"}
+    | {"channel"}
+)
 
 
 def matches(source: Source) -> bool:
@@ -39,14 +43,14 @@ def plan(source: Source) -> Plan:
         FreudError: the table cannot be read, lacks the column `path`, or has no row that makes sense.
     """
     table = source.file or MANIFEST
-    items, listed, faults = [], False, Faults()
+    items, names, faults = [], list[str](), Faults()
     for line, row in rows(source.root / table, {"path"}, faults):
+        names = names or list(row)
         where = f"{table} line {line}"
         if not row["path"]:
             faults.add(line, "no path")
             continue
         path = _below(source.root, row["path"])
-        listed = "segments" in row
         try:
             offset, duration = _times(row)
         except ValueError:
@@ -74,11 +78,11 @@ def plan(source: Source) -> Plan:
         )
     if not items and faults:
         raise FreudError(f"{source.root / table}: {faults.sentences()[0]}")
-    if not listed:
+    if "segments" not in names:
         found = beside(source.root, {item.path: None for item in items})
         items = [replace(item, sidecars=found.get(item.path, ())) for item in items]
     result = Plan(items, tables=[table])
-    result.report(table, faults.sentences())
+    result.report(table, [*faults.sentences(), *unused_columns(names, _COLUMNS)])
     return result
 
 

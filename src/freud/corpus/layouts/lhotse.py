@@ -149,6 +149,7 @@ def _whole(root: Path, name: str, names: list[str]) -> Iterator[_Row]:
         spool.extend(((row.recording_id, row.to_dict()) for row in rows), other)
     for recording in _read(root / name, "recording"):
         supervisions = [SupervisionSegment.from_dict(row) for row in spool.get(recording.id)]
+        spool.claim(recording.id)
         groups: dict[tuple[int, ...], list[Any]] = {}
         for row in supervisions:
             channels = (row.channel,) if isinstance(row.channel, int) else tuple(row.channel)

@@ -6,7 +6,7 @@ import itertools
 import os
 import posixpath
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -113,6 +113,12 @@ def rows(path: Path, required: set[str], faults: Faults, quotes: bool = True) ->
         raise FreudError(f"{path}: {faults.sentences()[0]}")
 
 
+def unused_columns(names: Iterable[str], used: Collection[str]) -> list[str]:
+    """What to say of the columns of a table that nothing is made of."""
+    unused = [name for name in names if name not in used]
+    return [f"columns that are not used: {', '.join(unused)}"] if unused else []
+
+
 def absent_rows(lines: Sequence[int], count: int) -> list[str]:
     """What to say of the lines of a table whose recordings are not there, of `count` in all."""
     return [f"{len(lines)} of its {count} rows have no recording here, the first in line {lines[0]}"] if lines else []
@@ -153,7 +159,8 @@ def ctm_labels(root: Path, names: list[str], problems: list[dict[str, str]]) -> 
             with open_text(root / name) as file:
                 tier = PurePosixPath(name).stem.rpartition(".")[2].lower()
                 lines = ctm_rows(root / name, file, tier if tier in _TIERS else None, faults)
-                labels.add(lines, name)
+                if not labels.add(lines, name):
+                    problems.append({"path": name, "reason": "holds no label"})
         except FreudError as error:
             problems.append({"path": name, "reason": f"labels skipped: {str(error).removeprefix(f'{root / name}: ')}"})
             continue

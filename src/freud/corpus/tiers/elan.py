@@ -132,6 +132,8 @@ class _Document:
             return self.fail("an annotation outside of a tier")
         if key in self.annotations:
             self.fail(f"there are two annotations {key}")
+        if self.current is not None:
+            self.fail(f"annotation {key} stands within another")
         self.current = Annotation(self.tier, self.parser.CurrentLineNumber, entry=values.get("CVE_REF"))
         if name == "ALIGNABLE_ANNOTATION":
             self.current.slots = (self.need(values, "TIME_SLOT_REF1"), self.need(values, "TIME_SLOT_REF2"))
