@@ -145,7 +145,6 @@ def _in_chain(path: Path, keys: Sequence[str], annotations: dict[str, Annotation
         key = following.get(key)
     for key in keys:
         if key not in chain:
-            previous = annotations[key].previous
-            reason = f"PREVIOUS_ANNOTATION {previous} and those of the annotations beside it are no chain"
+            reason = f"PREVIOUS_ANNOTATION does not put it in one chain with the others of {annotations[key].parent}"
             fail(path, annotations[key].line, reason)
     return chain

@@ -55,6 +55,8 @@ class LabelRows:
         """Add an interval. What lies before the recording is cut off, and said."""
         if start > end:
             self.faults.add(line, f"ends at {end:g} s, before it starts at {start:g} s")
+        elif "\0" in label:
+            self.faults.add(line, "holds a NUL byte, so it is not text as it was written")
         elif end < -_ROUNDING:
             self.faults.add(line, f"ends at {end:g} s, before the recording starts")
         else:

@@ -180,6 +180,7 @@ def ctm_rows(
             or (start := parse_time(fields[2])) < -1e-6
             or (length := parse_time(fields[3])) < 0
             or len(fields) > 8
+            or "\0" in line
             or re.search(r"\d[.,]\d", fields[1])  # a time where the channel belongs
             or (len(fields) > 5 and not _is_confidence(fields[5]))
         ):

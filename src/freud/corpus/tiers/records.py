@@ -118,9 +118,9 @@ def _with_stray_quotes(
     if further := _closing_line(line, ahead, delimiter, columns):
         group = [line, *islice(ahead, further)]
         if not all(_fits(part.split(delimiter), columns) for part in group):
-            return further, Record(number, _split("\n".join(group), delimiter), None)
+            return further, _counted(number, _split("\n".join(group), delimiter) or [], columns)
         problem = f"a quotation mark that is closed only in line {number + further}; taken as text, each line as a row"
-        return 0, Record(number, _unquoted(line.split(delimiter), delimiter), problem)
+        return 0, _counted(number, _unquoted(line.split(delimiter), delimiter), columns, problem)
     protected = _PROTECTED[delimiter].findall(line + delimiter) if line.count('"') % 2 == 0 else []
     if _fits(protected, columns):
         return 0, _counted(number, _unquoted(protected, delimiter), columns)

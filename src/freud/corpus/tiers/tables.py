@@ -144,9 +144,9 @@ def _with_header(
     notes += [f"column {name}: its text is not used" for name in unused]
     if label is None and timed:
         notes.append(f"none of its columns is known to hold labels; they are {', '.join(filter(None, names))[:200]}")
-    if columns.is_raven and columns.offset is None and columns.file is not None:
-        if len({fields[columns.file] for fields in values}) > 1:
-            notes.append("it has no column File Offset (s): its times are taken from the start of each file")
+    files = {fields[columns.file] for fields in values} if columns.file is not None else set()
+    if columns.is_raven and columns.offset is None and len(files) > 1:
+        notes.append("it has no column File Offset (s): its times are taken from the start of each file")
     unit = 1.0
     if not columns.has_unit and not columns.duration and columns.file is None:
         times = [(fields[columns.start], fields[columns.end]) for fields in values]

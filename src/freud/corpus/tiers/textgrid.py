@@ -56,6 +56,8 @@ def read_textgrid(path: Path, duration: float | None = None) -> LabelFile:
         names.add(name)
         shift, note = _shift(tier, duration)
         notes += [f"tier {name}: {note}"] if note else []
+        if shift is None:
+            continue
         reached = -math.inf
         for line, start, end, label in tier.rows:
             if tier.is_intervals and start < reached - 0.001:
@@ -85,7 +87,7 @@ def _read(path: Path) -> str:
 
 def _tiers(tokens: _Tokens, grid: LabelRows) -> list[_Tier]:
     """The tiers of the long and the short form."""
-    tokens.number("xmin")
+    start = tokens.number("xmin")
     tokens.number("xmax")
     if (flag := tokens.flag("tiers?")) == "<absent>" and tokens.peek() == "end":
         return []
@@ -95,6 +97,8 @@ def _tiers(tokens: _Tokens, grid: LabelRows) -> list[_Tier]:
     count, line = tokens.count("number of tiers"), tokens.line
     while tokens.peek() == "text":
         tier = _head(tokens)
+        if abs(tier.start - start) > 0.001:
+            grid.faults.add(tokens.line, f"tier {tier.name} starts at {tier.start:g} s, and the file at {start:g} s")
         intervals, line_of_size = tokens.count("size of a tier"), tokens.line
         while tokens.peek() == "number":
             tier.rows.append(_row(tokens, tier))
@@ -138,8 +142,8 @@ def _row(tokens: _Tokens, tier: _Tier) -> tuple[int, float, float, str]:
     return tokens.line, start, end, tokens.text("label")
 
 
-def _shift(tier: _Tier, duration: float | None) -> tuple[float, str | None]:
-    """Seconds to take off the times of a tier that does not start at 0, and what to say of it."""
+def _shift(tier: _Tier, duration: float | None) -> tuple[float | None, str | None]:
+    """Seconds to take off the times of a tier that does not start at 0, or None to leave it out; and what to say."""
     if abs(tier.start) < 1e-6 or duration is None:
         return 0.0, None
     at_its_times, from_zero = abs(tier.end - duration), abs(tier.end - tier.start - duration)
@@ -148,6 +152,8 @@ def _shift(tier: _Tier, duration: float | None) -> tuple[float, str | None]:
     if at_its_times <= _TOLERANCE:
         return 0.0, None
     spans = f"its times run from {tier.start:g} s to {tier.end:g} s, and the recording lasts {duration:g} s"
+    if tier.end > duration + 1:
+        return None, f"{spans}; left out"
     return 0.0, f"{spans}; they are taken as they stand"
 
 
