@@ -23,3 +23,14 @@ def write_with_ffmpeg(path: Path, codec: str, rate: int, seconds: float = SECOND
         frame.sample_rate, frame.pts = rate, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def write_pcm_with_ffmpeg(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write [channels, samples] between -1 and 1 as 16-bit integers."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout="mono" if len(samples) == 1 else "stereo")
+        integers = np.ascontiguousarray(np.round(samples.T * 32767).astype(np.int16).reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(integers, format="s16", layout=stream.layout.name)
+        frame.sample_rate, frame.pts = rate, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

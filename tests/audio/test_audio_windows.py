@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sounds import write_pcm_with_ffmpeg
 
 from freud import audio
 
@@ -107,3 +108,22 @@ def test_pad_appends_silence_and_refuses_to_cut():
     np.testing.assert_array_equal(audio.pad(np.ones(2, np.float32), 4), np.array([1, 1, 0, 0], np.float32))
     with pytest.raises(ValueError, match="do not fit"):
         audio.pad(np.ones(5, np.float32), 4)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mka"])
+def test_one_channel_of_a_file_is_read_alone(tmp_path, suffix):
+    left, right = np.random.default_rng(3).uniform(-0.5, 0.5, (2, 3 * 16_000)).astype(np.float32)
+    path = tmp_path / f"call.{suffix}"
+    if suffix == "mka":
+        write_pcm_with_ffmpeg(path, np.stack([left, right]), 16_000)
+    else:
+        soundfile.write(path, np.stack([left, right], axis=1), 16_000, subtype="PCM_16")
+    np.testing.assert_allclose(audio.load(path, channel=0), left, atol=1e-4)
+    np.testing.assert_allclose(audio.load(path, channel=1), right, atol=1e-4)
+    np.testing.assert_allclose(audio.load(path), (left + right) / 2, atol=1e-4)
+    np.testing.assert_array_equal(audio.load(path, 0.5, 1.0, channel=1), audio.load(path, channel=1)[8_000:24_000])
+    [(_, window)] = audio.windows(path, 48_000, channel=1)
+    np.testing.assert_array_equal(window, audio.load(path, channel=1))
+    for channel in (2, -1):
+        with pytest.raises(audio.AudioError, match=f"has no channel {channel}: it has 2 channels, counted from 0"):
+            audio.load(path, channel=channel)

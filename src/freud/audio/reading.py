@@ -24,39 +24,14 @@ from freud.audio.sources import AudioError, Container, File, SoundFile, open_sou
 
 SAMPLE_RATE = 16_000  # what every speech model here expects
 
-AUDIO_SUFFIXES = frozenset(
-    {
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".m4a",
-        ".m4b",
-        ".mp4",
-        ".mov",
-        ".3gp",
-        ".webm",
-    }
-    | {
-        ".mkv",
-        ".mka",
-        ".aac",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".snd",
-        ".caf",
-        ".w64",
-        ".rf64",
-        ".sph",
-        ".wma",
-        ".amr",
-    }
-)
+# What recordings of the formats that are read come as. Left out are suffixes that mostly hold something else:
+# .mat (any MATLAB data), .htk (features), .xi and .sds (instruments), .raw, .pcm and .vox (no header).
+_SUFFIXES = """
+wav wave bwf rf64 w64 aif aiff aifc au snd caf sph nist wv1 wv2 voc avr paf pvf sf ircam 8svx svx
+flac ogg oga ogv opus spx mp3 mp2 mpga m4a m4b m4r mp4 m4v mov qt 3gp 3gpp 3g2 webm weba mkv mka
+aac adts amr awb wma wmv asf
+"""
+AUDIO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
 
 
 @dataclass(frozen=True)
@@ -70,6 +45,7 @@ class AudioInfo:
     channels: int
     """Channels, before they are averaged."""
     notes: tuple[str, ...] = ()
+    """Sentences about a file that is read, but not plainly: a late start, a gap, a wrong length in its header."""
 
 
 def probe(path: str | PathLike[str]) -> AudioInfo:
@@ -89,18 +65,20 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Read a clip as consecutive blocks of 16 kHz mono samples; memory does not depend on its length.
 
-    Channels are averaged; the rate is changed with a band-limited filter (soxr HQ) that runs across blocks.
+    The rate is changed with a band-limited filter (soxr HQ) that runs across blocks.
 
     Args:
         path: the audio file.
         offset: where the clip starts in the file, in seconds.
         duration: how long the clip is, in seconds; to the end of the file if not given.
+        channel: the channel to read, counted from 0; all of them averaged if not given.
 
     Yields:
         float32 [1 ...], about ten seconds at most
 
     Raises:
-        AudioError: the file cannot be read, is cut short, holds NaN or infinity, or ends before the clip.
+        AudioError: the file cannot be read, is cut short, holds NaN or infinity, ends before the clip, or has no
+            such channel.
     """
     yield from _stream(path, os.fspath(path), offset, duration, channel)
 
@@ -136,7 +114,7 @@ def decode(data: bytes | BinaryIO, name: str) -> np.ndarray:
         path = Path(folder, "upload" + (suffix if suffix in AUDIO_SUFFIXES else ""))
         with path.open("wb") as file:
             shutil.copyfileobj(io.BytesIO(data) if isinstance(data, bytes) else data, file)
-        return np.concatenate(list(_stream(path, name, 0.0, None)))
+        return np.concatenate(list(_stream(path, name, 0.0, None, None)))
 
 
 def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -168,20 +146,18 @@ def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 # ---- from source to samples
 
 
-def _stream(path: File, name: str, offset: float, duration: float | None, channel=None) -> Iterator[np.ndarray]:
+def _stream(path: File, name: str, offset: float, duration: float | None, channel: int | None) -> Iterator[np.ndarray]:
     if not (math.isfinite(offset) and offset >= 0 and (duration is None or duration > 0)):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: times must be positive")
     with open_source(path, name) as source:
+        if channel is not None and not 0 <= channel < source.channels:
+            count = "1 channel" if source.channels == 1 else f"{source.channels} channels"
+            raise AudioError(f"{name}: has no channel {channel}: it has {count}, counted from 0")
         first = round(offset * source.rate)
         # The end is rounded by itself: rounding the length could overrun the file by a sample.
         end = None if duration is None else round((offset + duration) * source.rate)
-        clip = _checked(_one(_clip(source, first, end), channel), source.rate, name, offset)
+        clip = _checked(_clip(source, first, end), source.rate, name, offset, channel)
         yield from _resampled(clip, source.rate, name)
-
-
-def _one(blocks, channel):
-    for b in blocks:
-        yield b if channel is None else b[:, channel : channel + 1]
 
 
 def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterator[np.ndarray]:
@@ -202,11 +178,13 @@ def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterato
         raise AudioError(f"{source.name}: ends after {position / rate:.1f} s{started}")
 
 
-def _checked(blocks: Iterator[np.ndarray], rate: int, name: str, offset: float = 0.0) -> Iterator[np.ndarray]:
+def _checked(
+    blocks: Iterator[np.ndarray], rate: int, name: str, offset: float = 0.0, channel: int | None = None
+) -> Iterator[np.ndarray]:
     """[n, channels] of any type -> float32 [n], refusing NaN and infinity."""
     position = 0
     for block in blocks:
-        mono = _mono(block)
+        mono = _mono(block if channel is None else block[:, channel : channel + 1])
         finite = np.isfinite(mono)
         if not finite.all():
             at = offset + (position + int(finite.argmin())) / rate

@@ -34,7 +34,11 @@ def pad(samples: np.ndarray, window_samples: int) -> np.ndarray:
 
 
 def windows(
-    path: str | PathLike[str], window_samples: int, offset: float = 0.0, duration: float | None = None, channel=None
+    path: str | PathLike[str],
+    window_samples: int,
+    offset: float = 0.0,
+    duration: float | None = None,
+    channel: int | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Cut a clip into consecutive windows while it is being read.
 
@@ -43,6 +47,7 @@ def windows(
         window_samples: samples at 16 kHz in a window (Whisper: 480 000).
         offset: where the clip starts in the file, in seconds.
         duration: how long the clip is, in seconds; to the end of the file if not given.
+        channel: the channel to read, counted from 0; all of them averaged if not given.
 
     Yields:
         (first sample of the window, counted from the start of the clip; float32 [1 ... window_samples])
