@@ -38,7 +38,7 @@ def test_what_csv_writes_is_read_as_it_was(rows, delimiter):
 def test_every_line_is_in_a_row_or_named(lines):
     physical = split_lines("".join(f"{line}\n" for line in lines))
     found = list(records(physical, ",", 2))
-    ends = [*(record.line for record in found[1:]), len(physical) + 1]
+    ends = [*(record.line for record in found[1:]), len(physical) + 1][: len(found)]
     for record, end in zip(found, ends, strict=True):
         assert record.fields is not None or record.problem
         assert record.fields is None or len(record.fields) == 2
@@ -127,6 +127,8 @@ def test_rows_that_cannot_be_used_are_reported_and_the_others_stay(tmp_path):
         "line 3: 2 fields in 5 columns; one is missing",
         "line 4: no path",
         "line 5: a quotation mark that is not closed; taken as text",
+        "not used: no table lists it",
+        "not used: no table lists it",
     ]
 
 
@@ -174,6 +176,8 @@ def test_audiofolder_values_that_are_no_text(tmp_path):
         "line 3: text holds characters that are no text",
         "line 4: no file_name",
         "line 5: expected a JSON object with file_name",
+        "not used: no table lists it",
+        "not used: no table lists it",
     ]
 
 

@@ -48,7 +48,8 @@ class Spool:
         self._sources.append(source)
         try:
             key, buffer, count = "", [], 0
-            for count, (name, value) in enumerate(rows, 1):
+            for name, value in rows:
+                count += 1
                 if name != key or len(buffer) >= 1000:
                     self._add(key, buffer)
                     key, buffer = name, []

@@ -41,8 +41,8 @@ def beside(root: Path, audio: Iterable[str]) -> dict[str, tuple[Sidecar, ...]]:
             stem, suffix = os.path.splitext(name)
             if suffix.lower() not in SUFFIXES or name.startswith("."):
                 continue
-            stem, *middle = _owner(composed(stem), recordings)
-            sidecar = Sidecar(str(PurePosixPath(folder) / name), *middle)
+            stem, tier, channel = _owner(composed(stem), recordings)
+            sidecar = Sidecar(str(PurePosixPath(folder) / name), tier, channel)
             for path in recordings.get(stem, ()):
                 sidecars[path] = (*sidecars.get(path, ()), sidecar)
     return sidecars
@@ -68,13 +68,13 @@ def elsewhere(labels: Path, files: Iterable[str], audio: Iterable[str]) -> dict[
         stem, suffix = os.path.splitext(name)
         if suffix.lower() not in SUFFIXES:
             continue
-        key, *middle = _owner(composed(stem), whole)
+        key, tier, channel = _owner(composed(stem), whole)
         path = whole.get(key)
         if path is None:
-            key, *middle = _owner(composed(PurePosixPath(stem).name), stems)
+            key, tier, channel = _owner(composed(PurePosixPath(stem).name), stems)
             path = stems.get(key)
         if path is not None:
-            sidecars[path] = (*sidecars.get(path, ()), Sidecar((labels / name).as_posix(), *middle))
+            sidecars[path] = (*sidecars.get(path, ()), Sidecar((labels / name).as_posix(), tier, channel))
     return sidecars
 
 
