@@ -38,7 +38,7 @@ def test_what_csv_writes_is_read_as_it_was(rows, delimiter):
 def test_every_line_is_in_a_row_or_named(lines):
     physical = split_lines("".join(f"{line}\n" for line in lines))
     found = list(records(physical, ",", 2))
-    ends = [*(record.line for record in found[1:]), len(physical) + 1]
+    ends = [*(record.line for record in found[1:]), len(physical) + 1][: len(found)]
     for record, end in zip(found, ends, strict=True):
         assert record.fields is not None or record.problem
         assert record.fields is None or len(record.fields) == 2
