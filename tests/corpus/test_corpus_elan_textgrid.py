@@ -226,7 +226,7 @@ def test_grids_that_do_not_start_at_0(tmp_path, content, duration, times, proble
 def test_a_grid_of_another_part_of_the_recording(tmp_path):
     found = praat(tmp_path, grid(10, 12, ("w", [(10, 11, "one")])))
     reason = "tier w: its times run from 10 s to 12 s, and the recording lasts 3 s; left out"
-    assert found == (None, [], [reason])
+    assert found == LabelFile(None, [], [reason])
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 9])
@@ -254,7 +254,7 @@ def test_other_forms_of_praat(tmp_path):
         '"IntervalTier" "words" 0 3\n"TextTier" "p" 0 3\n\n! tier 1:\n1 0 1\n"one"\n'
         '\n! tier 2:\n2 0.5\n"!"\n1 1 3\n""\n'
     )
-    assert praat(tmp_path, chronological) == (None, [("words", 0.0, 1.0, "one"), ("p", 0.5, 0.5, "!")], [])
+    assert praat(tmp_path, chronological) == LabelFile(None, [("words", 0.0, 1.0, "one"), ("p", 0.5, 0.5, "!")], [])
     with pytest.raises(FreudError, match=r"line 8: .*: expected the number of a tier, 1 to 2"):
         praat(tmp_path, chronological.replace("\n1 0 1\n", "\n3 0 1\n"))
     old = grid(0, 3, ("p", [(0.5, "x")])).replace("\n0.5\n", "\ntime = 0.5\n").replace('\n"x"\n', '\nvalue = "x"\n')

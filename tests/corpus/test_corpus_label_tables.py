@@ -54,13 +54,13 @@ def test_what_is_no_time(written):
     ],
 )
 def test_lines_that_start_with_two_times_are_labels(tmp_path, suffix, content):
-    assert read(tmp_path, f"a.{suffix}", content) == (None, [ONE, TWO], [])
+    assert read(tmp_path, f"a.{suffix}", content) == LabelFile(None, [ONE, TWO], [])
 
 
 @pytest.mark.parametrize("content", ["0.5;0.6;one\n1.0;1.1;two", "0,5;0,6;one\n1;1,1;two", "0.5,0.6,one\n1.0,1.1,two"])
 @pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.tsv"])
 def test_tables_without_a_header(tmp_path, name, content):
-    assert read(tmp_path, name, content) == (None, [ONE, TWO], [])
+    assert read(tmp_path, name, content) == LabelFile(None, [ONE, TWO], [])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_tables_without_a_header(tmp_path, name, content):
     ],
 )  # fmt: skip
 def test_transcripts_with_numbers(tmp_path, words):
-    assert read(tmp_path, "a.txt", words) == (" ".join(words.split()), [], [])
+    assert read(tmp_path, "a.txt", words) == LabelFile(" ".join(words.split()), [], [])
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_only_rows_that_agree_in_all_but_the_view_are_one(tmp_path):
 )
 def test_what_birdnet_and_dcase_write(tmp_path, content):
     name = "a.txt" if "\t" in content else "a.csv"
-    assert read(tmp_path, name, content) == (None, [ONE], [])
+    assert read(tmp_path, name, content) == LabelFile(None, [ONE], [])
 
 
 def files(*names: str) -> str:
@@ -237,7 +237,7 @@ def test_rows_about_other_recordings(tmp_path):
     assert [row[1:] for row in found.intervals] == [(0.5, 0.6, "one")] * 2
     assert found.problems == ["2 rows are about SITE7.WAV; taken for this recording, since it has the name of this one"]
     found = read(tmp_path, "a.txt", files("SITE7.WAV").replace("0.6", "60"))  # longer than this recording
-    assert found == (None, [], ["1 row is about SITE7.WAV, not this recording; left out"])
+    assert found == LabelFile(None, [], ["1 row is about SITE7.WAV, not this recording; left out"])
     found = read(tmp_path, "a.txt", files("b.wav", "c.wav"))
     assert found.intervals == []
     assert found.problems[-1] == "2 rows are about b.wav, c.wav, not this recording; left out"
@@ -315,7 +315,7 @@ def test_timit_at_another_rate(tmp_path, rate, factor):
     notes = [f"its sample numbers are read at TIMIT's 16000 Hz; the recording has {rate} Hz"]
     assert found.problems == ([] if rate == factor else notes)
     found = read(tmp_path, "a.txt", f"0 {3 * factor} She had.", sample_rate=rate)
-    assert found == ("She had.", [], [])
+    assert found == LabelFile("She had.", [], [])
 
 
 def test_timit_whose_rate_is_not_clear(tmp_path):
@@ -323,7 +323,7 @@ def test_timit_whose_rate_is_not_clear(tmp_path):
         with pytest.raises(FreudError, match=r"a\.phn: its last label ends at .* whose samples it counts is not clear"):
             read(tmp_path, "a.phn", content, sample_rate=48_000)
     found = read(tmp_path, "a.txt", "0 480000 She had.")
-    assert found == ("She had.", [], ["line 1: it is about 480000 samples, but the recording lasts 3.00 s"])
+    assert found == LabelFile("She had.", [], ["line 1: it is about 480000 samples, but the recording lasts 3.00 s"])
 
 
 def test_a_master_label_file(tmp_path):
