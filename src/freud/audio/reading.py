@@ -20,7 +20,8 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from freud.audio.sources import AudioError, Container, File, SoundFile, open_source
+from freud.audio.errors import AudioError
+from freud.audio.sources import File, Source, open_source
 
 SAMPLE_RATE = 16_000  # what every speech model here expects
 
@@ -57,7 +58,8 @@ def probe(path: str | PathLike[str]) -> AudioInfo:
         AudioError: the file is missing, empty, not audio, without samples, or cut short.
     """
     with open_source(path, os.fspath(path)) as source:
-        return AudioInfo(source.count() / source.rate, source.rate, source.channels)
+        frames = source.count()
+        return AudioInfo(frames / source.rate, source.rate, source.channels, tuple(source.notes))
 
 
 def stream(
@@ -160,7 +162,7 @@ def _stream(path: File, name: str, offset: float, duration: float | None, channe
         yield from _resampled(clip, source.rate, name)
 
 
-def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterator[np.ndarray]:
+def _clip(source: Source, first: int, end: int | None) -> Iterator[np.ndarray]:
     """Frames first ... end of a source, as blocks [n, channels]."""
     position = source.seek(first)
     for block in source.blocks():
