@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -27,10 +28,13 @@ BLOCK_VALUES = 1 << 22  # samples times channels in a block, at most: 16 MB as f
 # samples so far, not from the packet before, so it cannot add up.
 TOLERANCE = 0.020
 _START_TOLERANCE = 0.002
+_ASF_DELAY = 0.1  # seconds; the decoder of WMA gives nothing for its first two frames, which is no late start
 _AGREEING = 8  # packets
-_LONGEST_GAP = 3600.0  # seconds; a longer one is damage
-_LONGEST_OVERLAP = 1.0  # seconds; more is another recording
+_MOST_SILENCE = 4 * 3600.0  # seconds in all; more is damage
+_MOST_OVERLAP = 1.0  # seconds in all; more is another recording
 _NOTES = 3  # gaps that are told one by one
+
+Packet = tuple[int | None, np.ndarray]  # position of the first sample by its time, samples [n, channels]
 
 
 def block_frames(rate: int, channels: int) -> int:
@@ -69,11 +73,13 @@ class Container:
         try:
             self.container: Any = av.open(raw, format=kind, options={"format_whitelist": _FORMATS})
         except (*self._errors, ValueError):
-            raise (cut_short(name, 0.0) if is_cut else not_audio(name)) from None
+            raise (_cut_before_index(name) if is_cut else not_audio(name)) from None
         try:
             self._choose_track()
         except AudioError:
             self.close()
+            if is_cut:
+                raise _cut_before_index(name) from None
             raise
         self._is_timed = self.container.format.name.startswith(_TIMED)
         self._origin = Fraction(self.container.start_time or 0, 1_000_000) if origin and self._is_timed else Fraction(0)
@@ -127,9 +133,9 @@ class Container:
             yield np.concatenate(held)
         self._check_length(total)
 
-    def _decode(self) -> Iterator[tuple[int | None, np.ndarray]]:
+    def _decode(self) -> Iterator[Packet]:
         """(position by its time, samples [n, channels]) of each decoded packet."""
-        total, self._longest = 0, 0
+        total, self._longest, kind = 0, 0, self.container.format.name
         try:
             for frame in self.container.decode(self.audio):
                 samples, channels = frame.to_ndarray(), frame.layout.nb_channels
@@ -139,7 +145,10 @@ class Container:
                 samples = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
                 position = None
                 if self._is_timed and frame.pts is not None:
-                    position = round((frame.pts * frame.time_base - self._origin) * self.rate)
+                    time = frame.pts * frame.time_base - self._origin
+                    if not total and kind.startswith("asf") and time < _ASF_DELAY:
+                        self._origin, time = self._origin + time, Fraction(0)
+                    position = round(time * self.rate)
                 total += len(samples)
                 self._longest = max(self._longest, len(samples))
                 yield position, samples
@@ -149,55 +158,54 @@ class Container:
                 raise cut_short(self.name, seconds, self._stated_seconds() or None) from None
             raise AudioError(f"{self.name}: damaged or cut short after {seconds:.1f} s") from None
 
-    def _place(self, packets: Iterator[tuple[int | None, np.ndarray]]) -> Iterator[np.ndarray]:
+    def _place(self, packets: Iterator[Packet]) -> Iterator[np.ndarray]:
         """Put silence where the times leave a gap, and cut what they put twice at the same time."""
-        ahead: deque[tuple[int | None, np.ndarray]] = deque()
-        end, gaps = 0, []
-        started = False
+        ahead: deque[Packet] = deque()
+        end, shifts = 0, []
         while True:
-            while len(ahead) < _AGREEING and (packet := next(packets, None)) is not None:
-                ahead.append(packet)
+            ahead.extend(islice(packets, _AGREEING - len(ahead)))
             if not ahead:
                 break
-            late = self._lateness(ahead, end) if started else self._start(ahead)
+            late = self._lateness(ahead, end) if end else self._start(ahead)
+            if late:
+                shifts.append((late, end))
+                self._check_shifts(shifts)
             if late > 0:
-                if late > _LONGEST_GAP * self.rate:
-                    seconds = f"{late / self.rate:.1f} s at {end / self.rate:.1f} s"
-                    raise AudioError(f"{self.name}: damaged: its time stamps jump by {seconds}")
-                gaps.append((late, end, started))
                 yield from self._silence(late, ahead[0][1])
                 end += late
             elif late < 0:
-                if -late > _LONGEST_OVERLAP * self.rate:
-                    raise AudioError(
-                        f"{self.name}: its time stamps go back by {-late / self.rate:.1f} s at "
-                        f"{end / self.rate:.1f} s: it holds several recordings; split it"
-                    )
-                gaps.append((late, end, started))
                 self._cut_overlap(ahead, -late)
-                if not ahead:
-                    continue
+                continue
             samples = ahead.popleft()[1]
-            started = True
             end += len(samples)
             yield samples
-        self._tell(gaps)
+        self._tell(shifts)
 
-    def _start(self, ahead: deque[tuple[int | None, np.ndarray]]) -> int:
+    def _check_shifts(self, shifts: list[tuple[int, int]]) -> None:
+        silence, overlap = (sum(max(0, sign * late) for late, _ in shifts) / self.rate for sign in (1, -1))
+        at = shifts[-1][1] / self.rate
+        if silence > _MOST_SILENCE:
+            raise AudioError(f"{self.name}: damaged: its time stamps jump by {silence:.0f} s, at {at:.1f} s")
+        if overlap > _MOST_OVERLAP:
+            raise AudioError(
+                f"{self.name}: its time stamps go back by {overlap:.1f} s, at {at:.1f} s: "
+                "it holds several recordings; split it"
+            )
+
+    def _start(self, ahead: deque[Packet]) -> int:
         """How late the first packet is, in frames."""
         position = ahead[0][0] or 0
         return position if position > _START_TOLERANCE * self.rate else min(0, self._lateness(ahead, 0))
 
-    def _lateness(self, ahead: deque[tuple[int | None, np.ndarray]], end: int) -> int:
+    def _lateness(self, ahead: deque[Packet], end: int) -> int:
         """By how much the next packets are later than the sound so far is long; 0 unless all of them agree."""
-        tolerance, smallest = TOLERANCE * self.rate, 0
+        latenesses = []
         for position, samples in ahead:
-            late = 0 if position is None else position - end
-            if abs(late) <= tolerance or (smallest and (late > 0) != (smallest > 0)):
-                return 0
-            smallest = late if not smallest or abs(late) < abs(smallest) else smallest
+            latenesses.append(0 if position is None else position - end)
             end += len(samples)
-        return smallest
+        smallest = min(latenesses, key=abs)
+        is_agreed = abs(smallest) > TOLERANCE * self.rate and all((late > 0) == (smallest > 0) for late in latenesses)
+        return smallest if is_agreed else 0
 
     def _silence(self, count: int, like: np.ndarray) -> Iterator[np.ndarray]:
         level = (np.iinfo(like.dtype).max + 1) // 2 if like.dtype.kind == "u" else 0
@@ -206,7 +214,7 @@ class Container:
             yield np.full((min(size, count - start), self.channels), level, like.dtype)
 
     @staticmethod
-    def _cut_overlap(ahead: deque[tuple[int | None, np.ndarray]], count: int) -> None:
+    def _cut_overlap(ahead: deque[Packet], count: int) -> None:
         while ahead and count:
             position, samples = ahead.popleft()
             if len(samples) > count:
@@ -214,17 +222,17 @@ class Container:
                 return
             count -= len(samples)
 
-    def _tell(self, gaps: list[tuple[int, int, bool]]) -> None:
-        for late, end, started in gaps[:_NOTES]:
+    def _tell(self, shifts: list[tuple[int, int]]) -> None:
+        for late, end in shifts[:_NOTES]:
             seconds, at = abs(late) / self.rate, end / self.rate
             if late < 0:
                 self.notes.append(f"an overlap of {seconds:.2f} s at {at:.1f} s is cut")
-            elif started:
+            elif end:
                 self.notes.append(f"a gap of {seconds:.2f} s at {at:.1f} s is filled with silence")
             else:
                 self.notes.append(f"starts {seconds:.2f} s into its container: silence stands before it")
-        if len(gaps) > _NOTES:
-            self.notes.append(f"{len(gaps) - _NOTES} more gaps and overlaps are filled and cut")
+        if len(shifts) > _NOTES:
+            self.notes.append(f"{len(shifts) - _NOTES} more gaps and overlaps are filled and cut")
 
     def _check_length(self, total: int) -> None:
         """Refuse a file that ends early: what a codec puts before and behind the sound is a frame each."""
@@ -251,3 +259,7 @@ class Container:
             if len(self.container.streams) == 1 and self.container.duration is not None:
                 return self.container.duration / 1e6 - origin
         return 0.0
+
+
+def _cut_before_index(name: str) -> AudioError:
+    return AudioError(f"{name}: ends before the part that says where its sound is: the file is cut short")

@@ -49,10 +49,10 @@ def _read_w64(raw: BinaryIO, size: int) -> Layout | None:
             end = size if is_open else min(at + length, size)
             if not is_open:
                 length -= 24
-            return _layout(raw, size, start, end, None if is_open else length, at + 16, "<q", 24, align=8)
+            return _layout(raw, size, start, end, None if is_open else length, at + 16, "<q", 24, skip=_skip_w64)
         if length < 24:
             return None
-        at += length + 7 & ~7
+        at += length + (-length % 8)
     return Layout(0, 1)
 
 
@@ -80,7 +80,7 @@ def _read_iff(raw: BinaryIO, size: int) -> Layout | None:
                 stated = max(stated or 0, count * frame)
             extra = 8 if name == b"SSND" else 0
             position = start - 4 - extra
-            layout = _layout(raw, size, start, end, stated, position, ">I", extra, chunks=True)
+            layout = _layout(raw, size, start, end, stated, position, ">I", extra, skip=_skip_iff)
             if is_open and layout.pieces:
                 head = bytearray(layout.pieces[0][0])  # pyright: ignore[reportArgumentType]
                 head[4:8] = struct.pack(">I", len(head) + end - start - 8)
@@ -114,7 +114,7 @@ def _read_caf(raw: BinaryIO, size: int) -> Layout | None:
             is_open = is_open_length(length, 64)
             end = size if is_open else min(at + 12 + length, size)
             stated = None if is_open else length - 4
-            return _layout(raw, size, start, end, stated, at + 4, ">q", 4, chunks=True, wide=True)
+            return _layout(raw, size, start, end, stated, at + 4, ">q", 4, skip=_skip_caf)
         if length < 0:
             return None
         at += 12 + length
@@ -142,7 +142,9 @@ def _read_voc(raw: BinaryIO, size: int) -> Layout | None:
     at = struct.unpack("<H", read_at(raw, 20, 2))[0]
     present = stated = sounds = end = 0
     open_ended = False
+    last = at
     for kind, start, length in _voc_blocks(raw, at, size):
+        last = start + length
         if kind in {3, 6, 7}:
             raise UnreadableError("holds blocks of silence or repeats of a VOC file, which are not read")
         if kind in {1, 2, 9}:
@@ -157,6 +159,7 @@ def _read_voc(raw: BinaryIO, size: int) -> Layout | None:
     if not sounds:
         return Layout(0, 1) if at < size else None
     layout = Layout(present, None if open_ended else stated, ffmpeg=sounds > 1)
+    layout.behind = 0 if open_ended else count_unknown(raw, last + 1, size)  # a byte ends the blocks
     if sounds == 1 and end < size:
         layout.pieces = [[(0, end)]]  # libsndfile takes the byte that ends the blocks for a sample
     return layout
@@ -191,9 +194,7 @@ def _layout(
     pack: str,
     extra: int,
     *,
-    align: int = 1,
-    chunks: bool = False,
-    wide: bool = False,
+    skip: Callable[[BinaryIO, int, int], int] | None = None,
 ) -> Layout:
     """A layout whose sound is [start, end); `position` is where the header states the length, `extra` counted in."""
     layout = Layout(end - start, stated)
@@ -203,25 +204,39 @@ def _layout(
         head[position : position + struct.calcsize(pack)] = struct.pack(pack, min(end - start + extra, limit))
         layout.pieces = [[bytes(head), (start, end)]]
     elif end < size:
-        at = end + (-end % align)
-        if chunks:
-            at = _skip_chunks(raw, at, size, wide)
-        layout.behind = 0 if align > 1 and read_at(raw, at, 4).isalpha() else count_unknown(raw, at, size)
-        if not chunks:  # libsndfile takes what is behind for sound, too
+        at = skip(raw, end, size) if skip else end
+        layout.behind = count_unknown(raw, at, size)
+        if skip in {None, _skip_w64}:  # libsndfile takes what is behind for sound, too
             layout.pieces = [[(0, end)]]
     return layout
 
 
-def _skip_chunks(raw: BinaryIO, at: int, size: int, wide: bool) -> int:
-    """Where the chunks that begin at `at` end; their lengths are big-endian, of 32 bits or of 64."""
-    header = struct.Struct(">4sq" if wide else ">4sI")
-    while at + header.size <= size:
-        if not wide and at & 1 and read_chunk(raw, at, size, ">") is None:
-            at += 1
-        name, length = header.unpack(read_at(raw, at, header.size))
-        if length < 0 or not re.fullmatch(rb"[\w() ]{4}", name):
+def _skip_iff(raw: BinaryIO, at: int, size: int) -> int:
+    """Where the chunks that begin at `at`, or a byte of padding later, end."""
+    if at & 1 and read_chunk(raw, at, size, ">") is None:
+        at += 1
+    while (chunk := read_chunk(raw, at, size, ">")) is not None:
+        at = chunk[2] + chunk[1] + (chunk[1] & 1)
+    return at
+
+
+def _skip_caf(raw: BinaryIO, at: int, size: int) -> int:
+    while at + 12 <= size and (chunk := read_chunk(raw, at, size, ">")) is not None:
+        length = struct.unpack(">q", read_at(raw, at + 4, 8))[0]
+        if length < 0:
             break
-        at += header.size + length
+        at = chunk[2] + 4 + length
+    return at
+
+
+def _skip_w64(raw: BinaryIO, at: int, size: int) -> int:
+    at += -at % 8
+    while at + 24 <= size:
+        head = read_at(raw, at, 24)
+        length = struct.unpack("<q", head[16:])[0]
+        if head[:4] == b"riff" or not head[:4].isalnum() or length < 24:
+            break
+        at += length + (-length % 8)
     return at
 
 

@@ -21,10 +21,11 @@ _BEHIND = (
 )
 _BEHIND_IDS = re.compile(b"|".join(re.escape(_BEHIND[i : i + 4]) for i in range(0, len(_BEHIND), 5)))
 _TAGS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN", b"3DI")
+_PADDING = 1 << 16  # bytes; more zeros than that are silence
 _NAME = re.compile(rb"[\w()\xa9 ]{3}[\w() \0]")  # of a chunk
 
 
-_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"}  # names that begin a file, not a chunk
+_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff"}  # names that begin a file, not a chunk
 
 
 class UnreadableError(Exception):
@@ -88,14 +89,11 @@ def find_sound_end(raw: BinaryIO, start: int, size: int, order: str) -> int:
 
 
 def count_unknown(raw: BinaryIO, at: int, size: int) -> int:
-    """Bytes from `at` to the end of the file, but for tags and padding with zeros."""
+    """Bytes from `at` to the end of the file, if they are not a tag, or padding with zeros."""
     if at >= size or read_at(raw, at, 11).startswith(_TAGS):
         return 0
-    for start in range(at, size, 1 << 16):
-        block = read_at(raw, start, 1 << 16)
-        if block.strip(b"\0"):
-            return size - start - (len(block) - len(block.lstrip(b"\0")))
-    return 0
+    is_padding = not any(read_at(raw, start, 1 << 16).strip(b"\0") for start in range(at, size, 1 << 16))
+    return 0 if is_padding and size - at <= _PADDING else size - at
 
 
 def read_at(raw: BinaryIO, at: int, count: int) -> bytes:

@@ -122,7 +122,8 @@ def read_stream(raw: BinaryIO, size: int) -> Stream | None:
             cut_frame = part is not None and _alike(frame, part.frame)
             at = size
             continue
-        if frame is None or (part is None and not _is_sure(raw, at, size, not parts)):
+        is_new = part is None or (frame is not None and not _alike(frame, part.frame))
+        if frame is None or (is_new and not _is_sure(raw, at, size, not parts)):
             start, part = at, None
             at = _find_frame(raw, at + 1, size, not parts)
             if at is None:
@@ -132,11 +133,11 @@ def read_stream(raw: BinaryIO, size: int) -> Stream | None:
             junk += at - start if _has_content(raw, start, at) else 0
             continue
         tag = _read_count(raw, at, frame)
-        if part is None or tag or not _alike(frame, part.frame) or part.is_complete:
+        if part is None or is_new or tag or part.is_complete:
             count, total, count_at, trimmed = tag or (None, None, None, 0)
             part = Part(at, at, 0 if tag else 1, frame, count, total, count_at, trimmed)
             parts.append(part)
-        elif part is not None:
+        else:
             part.frames += 1
         at += frame.length
         part.end = at

@@ -42,12 +42,21 @@ def open_source(path: File, name: str) -> Iterator[Source]:
             raise AudioError(f"{name}: the file is empty")
         source = _open(raw, size, name)
         try:
-            low, high = _RATES
-            if not low <= source.rate <= high:
-                raise AudioError(f"{name}: its sample rate is {source.rate} Hz; expected {low} to {high}")
+            check_rate(source.rate, name)
             yield source
         finally:
             source.close()
+
+
+def check_rate(rate: int, name: str) -> None:
+    """Refuse a sample rate that no recording has.
+
+    Raises:
+        AudioError: it is too low or too high.
+    """
+    low, high = _RATES
+    if not low <= rate <= high:
+        raise AudioError(f"{name}: its sample rate is {rate} Hz; expected {low} to {high}")
 
 
 class SoundFile:
@@ -195,7 +204,7 @@ def _open(raw: BinaryIO, size: int, name: str) -> Source:
             )
         return Container(raw, name, is_cut=chain.is_cut, origin=chain.fragmented or head[4:8] not in boxes.MP4)
     if (stream := mpeg.read_stream(raw, size)) is not None:
-        return _open_mpeg(raw, stream, name)
+        return _open_mpeg(raw, size, stream, name)
     sound = _try_libsndfile(raw, name)
     return sound or Container(raw, name, is_cut=bare.ends_within_adts_frame(raw, size))
 
@@ -207,8 +216,9 @@ def _try_libsndfile(raw: Raw, name: str) -> SoundFile | None:
     except (soundfile.SoundFileError, ValueError, TypeError):
         return None
     sound = source.sound
-    # An MP3 in another container has the container's guess of its length.
-    if 0 < sound.frames < _LONGEST and (sound.format == "MP3" or not sound.subtype.startswith("MPEG")):
+    # An MP3 in another container has a guess for its length; in GSM 6.10 a byte of padding counts as a block.
+    is_guess = sound.subtype == "GSM610" or (sound.subtype.startswith("MPEG") and sound.format != "MP3")
+    if 0 < sound.frames < _LONGEST and not is_guess:
         return source
     source.close()
     return None
@@ -217,11 +227,12 @@ def _try_libsndfile(raw: Raw, name: str) -> SoundFile | None:
 def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
     views = [raw] if layout.pieces is None else [View(raw, pieces) for pieces in layout.pieces]
 
+    is_cut = layout.stated is not None and layout.stated > layout.present
+
     def open_view(view: Raw) -> SoundFile | Container:
         sound = None if layout.ffmpeg else _try_libsndfile(view, name)
         return sound or Container(view, name, stated=layout.frames)
 
-    is_cut = layout.stated is not None and layout.stated > layout.present
     if is_cut and not layout.present:
         raise AudioError(f"{name}: ends within its header: the file is cut short")
 
@@ -234,6 +245,8 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
         source = open_all()
         try:
             seconds = source.count() / source.rate
+        except AudioError as error:
+            raise (AudioError(str(error).replace("damaged or ", "")) if is_cut else error) from None
         finally:
             source.close()
         second = seconds / layout.present  # of a byte
@@ -253,32 +266,35 @@ def _open_flac(raw: BinaryIO, size: int, info: flac.StreamInfo, name: str) -> So
         try:
             total = container.count()
         except AudioError:
-            total = 0  # damaged: libsndfile says where
+            total = info.total  # damaged: libsndfile says where
         finally:
             container.close()
+        if total < info.total:
+            raise cut_short(name, total / info.rate, info.total / info.rate)
         if total > info.total:
             source = Container(raw, name, kind="flac")
             source.notes.append(f"its header says {info.total / info.rate:.2f} s; {total / info.rate:.2f} s are there")
             return source
     sound = _try_libsndfile(raw, name) if info.total else None
-    return sound or Container(raw, name)
+    return sound or Container(raw, name, kind="flac")
 
 
 def _open_ogg(raw: BinaryIO, links: list[ogg.Link], ends_within_page: bool, name: str) -> Source:
     def open_link(link: ogg.Link, is_cut: bool = False) -> SoundFile | Container:
         view: Raw = raw if len(links) == 1 else View(raw, [(link.start, link.end)])
         sound = None if link.lost or is_cut else _try_libsndfile(view, name)
-        return sound or Container(view, name, is_cut=is_cut)
+        return sound or Container(view, name)
 
     if ends_within_page or any(link.open for link in links):
         seconds = 0.0
         for link in links:
-            is_last = bool(link.open) or link is links[-1]
-            part = Container(View(raw, [(link.start, link.end)]), name) if is_last else open_link(link)
-            try:
-                seconds += part.count() / part.rate
-            finally:
-                part.close()
+            # The cut one is given to FFmpeg, which reads on to the end; in its first page there may be nothing to read.
+            with contextlib.suppress(AudioError) if link.open else contextlib.nullcontext():
+                part = open_link(link, is_cut=bool(link.open))
+                try:
+                    seconds += part.count() / part.rate
+                finally:
+                    part.close()
             if link.open:
                 break
         within = "within a page" if ends_within_page else "without a last page"
@@ -301,7 +317,7 @@ def _open_amr(raw: BinaryIO, parts: list[tuple[int, int, int]], ends_within_fram
     return source
 
 
-def _open_mpeg(raw: BinaryIO, stream: mpeg.Stream, name: str) -> Source:
+def _open_mpeg(raw: BinaryIO, size: int, stream: mpeg.Stream, name: str) -> Source:
     parts = stream.parts
     seconds = 0.0
     for part in parts:
@@ -313,7 +329,7 @@ def _open_mpeg(raw: BinaryIO, stream: mpeg.Stream, name: str) -> Source:
 
     def open_part(part: mpeg.Part) -> SoundFile | Container:
         pieces = mpeg.corrected_pieces(raw, part)
-        view: Raw = raw if len(parts) == 1 and not stream.junk and len(pieces) == 1 else View(raw, pieces)
+        view: Raw = raw if pieces == [(0, size)] else View(raw, pieces)
         sound = _try_libsndfile(view, name) if part.counted is not None else None
         return sound or Container(view, name, kind="mp3")
 
