@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from freud.audio.errors import AudioError
 from freud.audio.reading import (
     AUDIO_SUFFIXES,
     SAMPLE_RATE,
@@ -18,7 +19,6 @@ from freud.audio.reading import (
     probe,
     stream,
 )
-from freud.audio.sources import AudioError
 from freud.audio.windows import HOP, SAMPLES_PER_FRAME, pad, valid_frames, windows
 
 if TYPE_CHECKING:

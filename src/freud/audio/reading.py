@@ -20,7 +20,8 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from freud.audio.sources import AudioError, Container, File, SoundFile, open_source
+from freud.audio.errors import AudioError
+from freud.audio.sources import File, Source, check_rate, open_source
 
 SAMPLE_RATE = 16_000  # what every speech model here expects
 
@@ -32,6 +33,10 @@ flac ogg oga ogv opus spx mp3 mp2 mpga m4a m4b m4r mp4 m4v mov qt 3gp 3gpp 3g2 w
 aac adts amr awb wma wmv asf
 """
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in _SUFFIXES.split())
+
+# Floats may overshoot 1: mixes do, by a few dB. 16 is 24 dB over, which no sound is; 16-bit numbers stored as floats
+# are. Those are not scaled, because nothing says by what.
+_LARGEST = 16.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ def probe(path: str | PathLike[str]) -> AudioInfo:
         AudioError: the file is missing, empty, not audio, without samples, or cut short.
     """
     with open_source(path, os.fspath(path)) as source:
-        return AudioInfo(source.count() / source.rate, source.rate, source.channels)
+        frames = source.count()
+        return AudioInfo(frames / source.rate, source.rate, source.channels, tuple(source.notes))
 
 
 def stream(
@@ -77,8 +83,8 @@ def stream(
         float32 [1 ...], about ten seconds at most
 
     Raises:
-        AudioError: the file cannot be read, is cut short, holds NaN or infinity, ends before the clip, or has no
-            such channel.
+        AudioError: the file cannot be read, is cut short, holds NaN, infinity or floats far beyond 1, ends before the
+            clip, or has no such channel.
     """
     yield from _stream(path, os.fspath(path), offset, duration, channel)
 
@@ -128,7 +134,7 @@ def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         float32 [samples] at 16 kHz
 
     Raises:
-        AudioError: the array is empty, has another shape or type, or holds NaN or infinite samples.
+        AudioError: the array is empty, has another shape or type, or holds NaN, infinite or far too large samples.
     """
     samples = np.asarray(samples)
     if samples.ndim == 1:
@@ -139,6 +145,7 @@ def from_array(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         raise AudioError(f"array of type {samples.dtype}: expected integers or floating point numbers")
     if sample_rate <= 0:
         raise AudioError(f"array at {sample_rate} Hz: expected a positive sample rate")
+    check_rate(int(sample_rate), "array")
     blocks = _resampled(_checked(iter([samples]), int(sample_rate), "array"), int(sample_rate), "array")
     return np.concatenate(list(blocks))
 
@@ -160,7 +167,7 @@ def _stream(path: File, name: str, offset: float, duration: float | None, channe
         yield from _resampled(clip, source.rate, name)
 
 
-def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterator[np.ndarray]:
+def _clip(source: Source, first: int, end: int | None) -> Iterator[np.ndarray]:
     """Frames first ... end of a source, as blocks [n, channels]."""
     position = source.seek(first)
     for block in source.blocks():
@@ -181,7 +188,7 @@ def _clip(source: SoundFile | Container, first: int, end: int | None) -> Iterato
 def _checked(
     blocks: Iterator[np.ndarray], rate: int, name: str, offset: float = 0.0, channel: int | None = None
 ) -> Iterator[np.ndarray]:
-    """[n, channels] of any type -> float32 [n], refusing NaN and infinity."""
+    """[n, channels] of any type -> float32 [n], refusing NaN, infinity, and floats on another scale than -1 to 1."""
     position = 0
     for block in blocks:
         mono = _mono(block if channel is None else block[:, channel : channel + 1])
@@ -189,6 +196,12 @@ def _checked(
         if not finite.all():
             at = offset + (position + int(finite.argmin())) / rate
             raise AudioError(f"{name}: holds samples that are not finite numbers (the first at {at:.3f} s)")
+        peak = np.abs(mono).max(initial=0.0)
+        if peak > _LARGEST:
+            raise AudioError(
+                f"{name}: holds samples of up to {peak:.6g}, but floats are read as -1 to 1; "
+                "divide them by 32768 (if they are 16-bit numbers) and write them again"
+            )
         position += len(mono)
         yield mono
 

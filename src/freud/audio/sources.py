@@ -1,241 +1,343 @@
-"""An open audio file, read by libsndfile or by FFmpeg: its rate, its channels, and its blocks of samples.
+"""An open audio file: its rate, its channels, and its blocks of samples, read by libsndfile or by FFmpeg.
 
-libsndfile is fast and exact, so it is asked first; FFmpeg (through PyAV) reads the others. Both hide
-cut files in their own ways (a shortened length, a log line, silence); here those become an `AudioError`.
+libsndfile is fast and exact, FFmpeg reads more. Neither can be trusted with the length of a file: they believe a wrong
+header, stop after the first of several parts, or shorten a cut file in silence. So each container is looked into first
+(`headers`, `flac`, `mpeg`, `ogg`, `bare`, `boxes`), and the reader is given what is there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from freud.errors import FreudError
+from freud.audio import bare, boxes, flac, headers, mpeg, ogg
+from freud.audio.containers import TOLERANCE, Container, block_frames
+from freud.audio.errors import AudioError, cut_short, refusing_failures, two_lengths
+from freud.audio.layout import Layout, UnreadableError
+from freud.audio.view import Piece, View
 
-# Playlists (HLS, concat, DASH) are left out: they would make a file open other files.
-_FFMPEG_FORMATS = "mov,matroska,webm,aac,asf,amr,mp3,wav,flac,ogg,aiff,au,caf,w64"
-_BLOCK_SECONDS = 10
-_BLOCK_VALUES = 1 << 22  # samples times channels in a block, at most: 16 MB as float32
 _LONGEST = 1 << 48  # libsndfile gives 2**63 - 1 for "length unknown"
+_RATES = (1_000, 10_000_000)  # samples a second: below, a small file becomes hours of samples; above, nothing records
 
 File = str | PathLike[str]
-
-
-class AudioError(FreudError):
-    """An audio file that cannot be used; the message names it and says why."""
+Raw = BinaryIO | View
 
 
 @contextlib.contextmanager
-def open_source(path: File, name: str) -> Iterator[SoundFile | Container]:
-    """Open with libsndfile, or with FFmpeg where that cannot be done or cannot be trusted with the length."""
-    try:
-        with open(path, "rb") as raw:
-            if os.fstat(raw.fileno()).st_size == 0:
-                raise AudioError(f"{name}: the file is empty")
-            sound = _soundfile(raw)
-            if sound is not None:
-                with sound:
-                    says_length = sound.format != "MP3" or _mp3_says_length(path)
-                    if says_length and 0 < sound.frames < _LONGEST:
-                        yield SoundFile(sound, path, name)
-                        return
-            raw.seek(0)
-            yield from _open_container(raw, name)
-    except FileNotFoundError:
-        raise AudioError(f"{name}: no such file") from None
-    except OSError as error:
-        raise AudioError(f"{name}: cannot be read: {(error.strerror or 'input error').lower()}") from None
+def open_source(path: File, name: str) -> Iterator[Source]:
+    """Open a file for reading from its start.
+
+    Raises:
+        AudioError: it is missing, empty, not audio, or known to be cut short.
+    """
+    with refusing_failures(name), open(path, "rb") as raw:
+        size = os.fstat(raw.fileno()).st_size
+        if not size:
+            raise AudioError(f"{name}: the file is empty")
+        source = _open(raw, size, name)
+        try:
+            check_rate(source.rate, name)
+            yield source
+        finally:
+            source.close()
 
 
-def _soundfile(raw: BinaryIO) -> soundfile.SoundFile | None:
-    """Open with libsndfile, if it knows the content; it is not told the suffix, by which it would guess."""
-    try:
-        return soundfile.SoundFile(raw.fileno(), closefd=False)
-    except soundfile.SoundFileError:
-        return None
+def check_rate(rate: int, name: str) -> None:
+    """Refuse a sample rate that no recording has.
 
-
-def _open_container(raw: BinaryIO, name: str) -> Iterator[Container]:
-    import av
-    import av.error
-
-    try:
-        container = av.open(raw, options={"format_whitelist": _FFMPEG_FORMATS})
-    except (av.error.FFmpegError, OSError, ValueError):
-        raise _not_audio(name) from None
-    with container:
-        if not container.streams.audio:
-            raise AudioError(f"{name}: has no audio stream")
-        yield Container(container, name)
+    Raises:
+        AudioError: it is too low or too high.
+    """
+    low, high = _RATES
+    if not low <= rate <= high:
+        raise AudioError(f"{name}: its sample rate is {rate} Hz; expected {low} to {high}")
 
 
 class SoundFile:
-    """A file open in libsndfile, which knows its exact length."""
+    """A file open in libsndfile.
 
-    def __init__(self, sound: soundfile.SoundFile, path: File, name: str) -> None:
-        self.sound, self.path, self.name = sound, path, name
-        self.rate, self.channels = sound.samplerate, sound.channels
-        self._refuse_cut()
+    Raises:
+        soundfile.SoundFileError: libsndfile does not know the content.
+    """
+
+    def __init__(self, raw: Raw, name: str) -> None:
+        self.name, self.notes, self._raw, self._file = name, [], raw, None
+        self._open()
+        self.rate, self.channels = self.sound.samplerate, self.sound.channels
+
+    def _open(self) -> None:
+        """Open at the start. libsndfile is not told the suffix, by which it would guess."""
+        if isinstance(self._raw, View):
+            self._raw.seek(0)
+            self.sound = soundfile.SoundFile(self._raw)  # pyright: ignore[reportArgumentType]
+            return
+        # A descriptor of its own: the position of `raw` must not move.
+        self._file = open(self._raw.name, "rb", buffering=0)  # noqa: SIM115
+        try:
+            self.sound = soundfile.SoundFile(self._file.fileno(), closefd=False)
+        except soundfile.SoundFileError:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        self.sound.close()
+        if self._file is not None:
+            self._file.close()
 
     def count(self) -> int:
         """Frames in the file, after checking that the last one is there."""
-        if self.sound.format in {"FLAC", "MP3"}:  # the others are checked by size when opened
+        if not self.sound.seekable():  # GSM 6.10, G.721, NMS ADPCM: only reading tells
+            return sum(len(block) for block in self.blocks())
+        if self.sound.format in {"FLAC", "MP3"}:  # the others are checked by their headers
             try:
                 self.sound.seek(self.sound.frames - 1)
-                whole = len(self.sound.read(1)) == 1
+                is_whole = len(self.sound.read(1)) == 1
             except soundfile.SoundFileError:
-                whole = False
-            if not whole:
-                self._find_end()
+                is_whole = False
+            self.close()  # after a failure it cannot even go back
+            self._open()
+            if not is_whole:
+                for _ in self.blocks():  # raises the error that says where it ends
+                    pass
         return self.sound.frames
 
     def seek(self, first: int) -> int:
         """Go to frame `first`, or before it (lossy formats start over); return where that is."""
-        if self.sound.format in {"OGG", "MP3"}:
+        if self.sound.format in {"OGG", "MP3"} or not self.sound.seekable():
             return 0
         try:
             return self.sound.seek(min(first, self.sound.frames))
         except soundfile.SoundFileError:
-            self._find_end()
+            self.count()
             raise AudioError(f"{self.name}: damaged: cannot go to {first / self.rate:.1f} s") from None
 
     def blocks(self) -> Iterator[np.ndarray]:
         """float32 [n, channels] from the present position to the end."""
-        size = _block_frames(self.rate, self.channels)
-        position = self.sound.tell()
+        size = block_frames(self.rate, self.channels)
+        is_seekable = self.sound.seekable()
+        position = self.sound.tell() if is_seekable else 0
         while position < self.sound.frames:
             try:
                 block = self.sound.read(size, dtype="float32", always_2d=True)
             except soundfile.SoundFileError:
-                position = max(position, self.sound.tell())
+                position = max(position, self.sound.tell()) if is_seekable else position
                 block = np.zeros((0, self.channels), np.float32)
             if not len(block):
-                raise _cut_short(self.name, position / self.rate, self.sound.frames / self.rate)
+                raise cut_short(self.name, position / self.rate, self.sound.frames / self.rate)
             position += len(block)
             yield block
 
-    def _find_end(self) -> None:
-        """Read a file whose end could not be reached, for the error that says where it ends."""
-        with open(self.path, "rb") as raw:
-            sound = _soundfile(raw)
-            if sound is not None:
-                with sound:
-                    for _ in SoundFile(sound, self.path, self.name).blocks():
-                        pass
 
-    def _refuse_cut(self) -> None:
-        """libsndfile shortens a wav or aiff that ends early and only logs it; of Ogg it says nothing."""
-        for stated, present in re.findall(r"(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", self.sound.extra_info):
-            if int(present) < int(stated) < 0x7FFFFF00:  # larger: written by a program that could not seek back
-                seconds = self.sound.frames / self.rate
-                raise _cut_short(self.name, seconds, seconds * int(stated) / int(present))
-        if self.sound.format == "OGG" and not _ends_with_ogg_page(self.path):
-            seconds = self.sound.frames / self.rate
-            raise AudioError(f"{self.name}: ends within a page, after {seconds:.1f} s: the file is cut short")
+class Chain:
+    """Several files in one, read one after the other; all of the same rate and channels."""
 
+    def __init__(self, openers: list[Callable[[], SoundFile | Container]], name: str) -> None:
+        self.name, self.notes, self._openers = name, [], openers
+        first = openers[0]()
+        self.rate, self.channels = first.rate, first.channels
+        first.close()
 
-class Container:
-    """A file open in FFmpeg. Its length is known when it has been decoded."""
-
-    def __init__(self, container, name: str) -> None:
-        self.container, self.name = container, name
-        self.audio = container.streams.audio[0]
-        if self.audio.codec_context is None:
-            raise AudioError(f"{name}: its audio is in a coding that cannot be read")
-        self.rate, self.channels = self.audio.rate, self.audio.channels
-        if not self.rate or not self.channels:
-            raise _not_audio(name)
+    def close(self) -> None:
+        """Nothing is open between calls."""
 
     def count(self) -> int:
-        """Frames in the file, by decoding it."""
-        frames = sum(len(block) for block in self.blocks())
-        if not frames:
-            raise AudioError(f"{self.name}: holds no samples")
-        return frames
+        """Frames of all parts."""
+        return sum(part.count() for part in self._parts())
 
     def seek(self, first: int) -> int:
-        """Always 0: seeking in these formats is not exact to the sample."""
+        """Always 0."""
         return 0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """[n, channels] in the stream's own sample type."""
-        import av.error
+        """[n, channels], in the sample type of each part."""
+        for part in self._parts():
+            yield from part.blocks()
 
-        held, size, total = [], 0, 0
+    def _parts(self) -> Iterator[SoundFile | Container]:
+        for number, opener in enumerate(self._openers, 1):
+            part = opener()
+            try:
+                if (part.rate, part.channels) != (self.rate, self.channels):
+                    raise AudioError(
+                        f"{self.name}: is {len(self._openers)} files one behind the other, and number {number} has "
+                        f"another sample rate or other channels ({part.rate} Hz, {part.channels}; before: "
+                        f"{self.rate} Hz, {self.channels}); split it"
+                    )
+                yield part
+            finally:
+                part.close()
+            self.notes += part.notes
+
+
+Source = SoundFile | Container | Chain
+
+
+# ---- choosing the reader
+
+
+def _open(raw: BinaryIO, size: int, name: str) -> Source:
+    """Look into the container, and open what it holds with the reader that reads all of it."""
+    raw.seek(0)
+    head = raw.read(16)
+    try:
+        layout = headers.read_layout(raw, size)
+    except UnreadableError as error:
+        raise AudioError(f"{name}: {error}") from None
+    if layout is not None:
+        return _open_layout(raw, layout, name)
+    if (info := flac.read_stream_info(raw)) is not None:
+        return _open_flac(raw, size, info, name)
+    if head.startswith(b"OggS") and (links := ogg.read_links(raw, size)) is not None:
+        return _open_ogg(raw, *links, name)
+    if head.startswith(b"#!AMR") and (frames := bare.read_amr(raw, size)) is not None:
+        return _open_amr(raw, *frames, name)
+    if (chain := boxes.read_boxes(raw, size)) is not None:
+        if chain.files > 1:
+            raise AudioError(
+                f"{name}: is {chain.files} files one behind the other, of which players show one; split it"
+            )
+        return Container(raw, name, is_cut=chain.is_cut, origin=chain.fragmented or head[4:8] not in boxes.MP4)
+    if (stream := mpeg.read_stream(raw, size)) is not None:
+        return _open_mpeg(raw, size, stream, name)
+    sound = _try_libsndfile(raw, name)
+    return sound or Container(raw, name, is_cut=bare.ends_within_adts_frame(raw, size))
+
+
+def _try_libsndfile(raw: Raw, name: str) -> SoundFile | None:
+    """Open with libsndfile, if it knows the content and its length."""
+    try:
+        source = SoundFile(raw, name)
+    except (soundfile.SoundFileError, ValueError, TypeError):
+        return None
+    sound = source.sound
+    # An MP3 in another container has a guess for its length; in GSM 6.10 a byte of padding counts as a block.
+    is_guess = sound.subtype == "GSM610" or (sound.subtype.startswith("MPEG") and sound.format != "MP3")
+    if 0 < sound.frames < _LONGEST and not is_guess:
+        return source
+    source.close()
+    return None
+
+
+def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
+    views = [raw] if layout.pieces is None else [View(raw, pieces) for pieces in layout.pieces]
+
+    is_cut = layout.stated is not None and layout.stated > layout.present
+
+    def open_view(view: Raw) -> SoundFile | Container:
+        sound = None if layout.ffmpeg else _try_libsndfile(view, name)
+        return sound or Container(view, name, stated=layout.frames)
+
+    if is_cut and not layout.present:
+        raise AudioError(f"{name}: ends within its header: the file is cut short")
+
+    def open_all() -> Source:
+        if len(views) == 1:
+            return open_view(views[0])
+        return Chain([lambda view=view: open_view(view) for view in views], name)
+
+    if is_cut or layout.behind:
+        source = open_all()
         try:
-            for frame in self.container.decode(self.audio):
-                samples = self._samples(frame, total)
-                held.append(samples)
-                size += len(samples)
-                total += len(samples)
-                if size >= _block_frames(self.rate, self.channels):
-                    yield np.concatenate(held)
-                    held, size = [], 0
-        except (av.error.FFmpegError, OSError):
-            raise AudioError(f"{self.name}: damaged or cut short after {total / self.rate:.1f} s") from None
-        if held:
-            yield np.concatenate(held)
-        stated = self._stated_seconds()
-        if total / self.rate < 0.98 * stated - 0.2:
-            raise _cut_short(self.name, total / self.rate, stated)
-
-    def _samples(self, frame, total: int) -> np.ndarray:
-        """[n, channels] of one decoded frame, `total` samples into the file."""
-        samples, channels = frame.to_ndarray(), frame.layout.nb_channels
-        if frame.sample_rate != self.rate or channels != self.channels:
-            raise AudioError(f"{self.name}: changes its sample rate or channels after {total / self.rate:.1f} s")
-        return samples.T if frame.format.is_planar else samples.reshape(-1, channels)
-
-    def _stated_seconds(self) -> float:
-        """The length its header gives, or 0; that of a bare stream is FFmpeg's guess from its bit rate."""
-        if self.container.format.name in {"mp3", "aac", "amr"}:
-            return 0.0
-        if self.audio.duration is not None and self.audio.time_base is not None:
-            return float(self.audio.duration * self.audio.time_base)
-        if self.container.duration is not None and not self.container.streams.video:
-            return self.container.duration / 1e6
-        return 0.0
+            seconds = source.count() / source.rate
+        except AudioError as error:
+            raise (AudioError(str(error).replace("damaged or ", "")) if is_cut else error) from None
+        finally:
+            source.close()
+        second = seconds / layout.present  # of a byte
+        if is_cut:
+            raise cut_short(name, seconds, second * (layout.stated or 0))
+        if layout.behind * second > TOLERANCE:
+            raise two_lengths(name, seconds, seconds + layout.behind * second)
+        layout.notes += (f"{layout.behind} bytes behind its sound are left out",)
+    source = open_all()
+    source.notes += layout.notes
+    return source
 
 
-def _block_frames(rate: int, channels: int) -> int:
-    return max(1, min(_BLOCK_SECONDS * rate, _BLOCK_VALUES // channels))
+def _open_flac(raw: BinaryIO, size: int, info: flac.StreamInfo, name: str) -> Source:
+    if info.total and flac.is_count_doubtful(raw, size, info):
+        container = Container(raw, name, kind="flac")
+        try:
+            total = container.count()
+        except AudioError:
+            total = info.total  # damaged: libsndfile says where
+        finally:
+            container.close()
+        if total < info.total:
+            raise cut_short(name, total / info.rate, info.total / info.rate)
+        if total > info.total:
+            source = Container(raw, name, kind="flac")
+            source.notes.append(f"its header says {info.total / info.rate:.2f} s; {total / info.rate:.2f} s are there")
+            return source
+    sound = _try_libsndfile(raw, name) if info.total else None
+    return sound or Container(raw, name, kind="flac")
 
 
-def _not_audio(name: str) -> AudioError:
-    return AudioError(f"{name}: not audio of a format that can be read, or damaged at its start")
+def _open_ogg(raw: BinaryIO, links: list[ogg.Link], ends_within_page: bool, name: str) -> Source:
+    def open_link(link: ogg.Link, is_cut: bool = False) -> SoundFile | Container:
+        view: Raw = raw if len(links) == 1 else View(raw, [(link.start, link.end)])
+        sound = None if link.lost or is_cut else _try_libsndfile(view, name)
+        return sound or Container(view, name)
+
+    if ends_within_page or any(link.open for link in links):
+        seconds = 0.0
+        for link in links:
+            # The cut one is given to FFmpeg, which reads on to the end; in its first page there may be nothing to read.
+            with contextlib.suppress(AudioError) if link.open else contextlib.nullcontext():
+                part = open_link(link, is_cut=bool(link.open))
+                try:
+                    seconds += part.count() / part.rate
+                finally:
+                    part.close()
+            if link.open:
+                break
+        within = "within a page" if ends_within_page else "without a last page"
+        raise AudioError(f"{name}: ends {within}, after {seconds:.1f} s: the file is cut short")
+    if len(links) == 1:
+        return open_link(links[0])
+    source = Chain([lambda link=link: open_link(link) for link in links], name)
+    source.notes.append(f"is {len(links)} Ogg streams one behind the other: all are read")
+    return source
 
 
-def _cut_short(name: str, present: float, stated: float) -> AudioError:
-    return AudioError(f"{name}: ends after {present:.1f} s of {stated:.1f} s: the file is cut short")
+def _open_amr(raw: BinaryIO, parts: list[tuple[int, int, int]], ends_within_frame: bool, name: str) -> Source:
+    if ends_within_frame:
+        raise cut_short(name, bare.AMR_SECONDS * sum(frames for _, _, frames in parts))
+    if len(parts) == 1:
+        return Container(raw, name)
+    views: list[list[Piece]] = [[(start, end)] for start, end, frames in parts if frames]
+    source = Chain([lambda view=view: Container(View(raw, view), name) for view in views], name)
+    source.notes.append(f"is {len(views)} AMR files one behind the other: all are read")
+    return source
 
 
-def _mp3_says_length(path: File) -> bool:
-    """Whether an MP3 has a Xing, Info or VBRI header; without one libsndfile only guesses its length."""
-    with open(path, "rb") as raw:
-        head = raw.read(10)
-        if head[:3] == b"ID3":  # a tag, with its size in four groups of seven bits
-            raw.seek(10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)))
-        else:
-            raw.seek(0)
-        frame = raw.read(256)
-    return any(word in frame for word in (b"Xing", b"Info", b"VBRI"))
+def _open_mpeg(raw: BinaryIO, size: int, stream: mpeg.Stream, name: str) -> Source:
+    parts = stream.parts
+    seconds = 0.0
+    for part in parts:
+        if part.is_cut:
+            raise cut_short(name, seconds + part.seconds, seconds + part.stated_seconds)
+        seconds += part.seconds
+    if stream.cut_frame:
+        raise cut_short(name, seconds)
 
+    def open_part(part: mpeg.Part) -> SoundFile | Container:
+        pieces = mpeg.corrected_pieces(raw, part)
+        view: Raw = raw if pieces == [(0, size)] else View(raw, pieces)
+        sound = _try_libsndfile(view, name) if part.counted is not None else None
+        return sound or Container(view, name, kind="mp3")
 
-def _ends_with_ogg_page(path: File) -> bool:
-    """Whether the last Ogg page is whole: a 27-byte header, a table of segment sizes, the segments."""
-    with open(path, "rb") as raw:
-        size = raw.seek(0, io.SEEK_END)
-        raw.seek(max(0, size - 65_536))  # a page has at most 65 307 bytes
-        tail = raw.read()
-    start = tail.rfind(b"OggS")
-    if start < 0 or len(tail) < start + 27:
-        return False
-    table = tail[start + 27 : start + 27 + tail[start + 26]]
-    return len(tail) >= start + 27 + tail[start + 26] + sum(table)
+    if len(parts) == 1:
+        source: Source = open_part(parts[0])
+    else:
+        source = Chain([lambda part=part: open_part(part) for part in parts], name)
+        source.notes.append(f"is {len(parts)} MPEG files one behind the other: all are read")
+    if stream.junk:
+        source.notes.append(f"{stream.junk} bytes in it are no MPEG audio, and are left out")
+    return source
