@@ -155,6 +155,8 @@ class AudioModel(abc.ABC):
     random_weights: bool = False
     """True for the stand-in for `nano` where no trained one is bundled: its features mean nothing."""
     can_transcribe: bool = False
+    notes: tuple[str, ...] = ()
+    """What a user should know of the checkpoint, such as tensors that are not used."""
 
     _taps: dict[str, Tap | PatternTap]
 
@@ -383,6 +385,7 @@ class AudioModel(abc.ABC):
             "n_mels": self.n_mels,
             "can_transcribe": self.can_transcribe,
             "random_weights": self.random_weights,
+            **({"notes": "; ".join(self.notes)} if self.notes else {}),
             "sites": [site.as_json() for site in self.sites.values()],
         }
 

@@ -277,12 +277,16 @@ def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.
     """A model from a checkpoint; see `freud.models.load`."""
     from freud.models import whisper_network
 
+    checkpoint = whisper_network.with_tied_weights(checkpoint)
     config = whisper_network.checked_config(checkpoint)
     network = whisper_network.empty_network(config)
-    weights = whisper_network.checked_weights(checkpoint, network)
+    weights = whisper_network.checked_weights(checkpoint, network, dtype)
     whisper_network.fill(network, weights, device, dtype)
     words = dataclasses.replace(checkpoint, weights={})  # not to hold the weights twice
-    return WhisperModel(name, fingerprint(config, weights), network, config, words)
+    model = WhisperModel(name, fingerprint(config, weights), network, config, words)
+    if unused := sorted(whisper_network.unused(checkpoint)):
+        model.notes = (f"not used: {', '.join(unused)}, a classifier above the encoder",)
+    return model
 
 
 def random_nano(device: torch.device, dtype: torch.dtype) -> WhisperModel:

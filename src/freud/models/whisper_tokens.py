@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
-from freud.models.checkpoints import Checkpoint, download_tokenizer, one_line
+from freud.models.checkpoints import Checkpoint, download_tokenizer
+from freud.models.files import one_line
 
 _ENGLISH, _MULTILINGUAL, _WITH_CANTONESE = 51864, 51865, 51866  # sizes of OpenAI's three vocabularies
 _BLANK = 220  # the token " "
