@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ class Checkpoint:
     """Hugging Face's `config.json`."""
     weights: dict[str, Tensor]
     """On the CPU, by Hugging Face name without the leading `model.`."""
-    generation: dict[str, Any] = field(default_factory=dict)
-    """Hugging Face's `generation_config.json`; empty where there is none."""
+    generation: dict[str, Any] | None = None
+    """Hugging Face's `generation_config.json`; None where there is none."""
     folder: Path | None = None
     """Where tokenizer files may be found."""
     openai: bool = False
@@ -102,7 +102,7 @@ def _read_weights(folder: Path, config: dict[str, Any], files: list[Path]) -> Ch
         source=str(folder),
         config=config,
         weights=adapters.merge(adapter, weights),
-        generation=read_json(generation) if generation.is_file() else {},
+        generation=read_json(generation) if generation.is_file() else None,
         folder=folder,
     )
 
@@ -220,12 +220,12 @@ def download(repo: str, revision: str | None = None) -> Path:
         UnknownNameError: the hub has no such public model.
         FreudError: the hub cannot be reached.
     """
-    for suffix, single, adapter in zip(("safetensors", "bin"), (SAFETENSORS, PICKLED), adapters.FILES, strict=True):
-        shards = f"{single.removesuffix(f'.{suffix}')}-?????-of-?????.{suffix}"
-        folder = _snapshot(repo, [*_SMALL, single, f"{single}.index.json", shards, adapter], revision)
-        if any(folder.glob(f"*.{suffix}")):
-            break
-    return folder
+    shards = "model-?????-of-?????.safetensors"
+    folder = _snapshot(repo, [*_SMALL, SAFETENSORS, f"{SAFETENSORS}.index.json", shards, adapters.FILES[0]], revision)
+    if any(folder.glob("*.safetensors")):
+        return folder
+    shards = "pytorch_model-?????-of-?????.bin"
+    return _snapshot(repo, [*_SMALL, PICKLED, f"{PICKLED}.index.json", shards, adapters.FILES[1]], revision)
 
 
 def download_tokenizer(repo: str) -> Path:
