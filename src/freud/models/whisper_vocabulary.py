@@ -79,33 +79,47 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
 
     path = next(file for name in _FILES if (file := folder / name).is_file())
     try:
-        changes = _added_tokens(folder)
+        changes, special = _added_tokens(folder)
         if path.name == "tokenizer.json" and not changes:
-            return Tokenizer.from_file(str(path))
-        value = read_json(path)
-        if path.name == "vocab.json":
-            value = {"model": {"type": "BPE", "vocab": value, "merges": []}, "decoder": _BYTES, "added_tokens": []}
-        added = {entry["id"]: entry for entry in value["added_tokens"]} | changes
-        return Tokenizer.from_str(json.dumps({**value, "added_tokens": [added[token] for token in sorted(added)]}))
+            tokenizer = Tokenizer.from_file(str(path))
+        else:
+            value = read_json(path)
+            if path.name == "vocab.json":
+                value = {"model": {"type": "BPE", "vocab": value, "merges": []}, "decoder": _BYTES, "added_tokens": []}
+            added = {entry["id"]: entry for entry in value["added_tokens"]} | changes
+            value["added_tokens"] = [added[token] for token in sorted(added)]
+            tokenizer = Tokenizer.from_str(json.dumps(value))
+        tokenizer.add_special_tokens([name for name in sorted(special) if tokenizer.token_to_id(name) is not None])
+        return tokenizer
     except FreudError:
         raise
     except Exception as error:  # tokenizers raises nothing more specific
         raise DamagedFileError(f"{path}: not a tokenizer ({one_line(error)}); download the model again") from None
 
 
+_SPECIAL = (
+    *("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"),
+    *("additional_special_tokens", "extra_special_tokens"),
+)
 _BYTES = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 
 
-def _added_tokens(folder: Path) -> dict[int, dict[str, Any]]:
-    """Tokens by id that files beside the vocabulary add to it, or say something else of."""
+def _added_tokens(folder: Path) -> tuple[dict[int, dict[str, Any]], set[str]]:
+    """Tokens by id that files beside the vocabulary add to it, or say something else of; and special ones by name."""
     added: dict[int, dict[str, Any]] = {}
+    names: set[str] = set()
     if (path := folder / "added_tokens.json").is_file():
         for content, token in read_json(path).items():
             added[token] = _added(token, content, special=False)
-    if (path := folder / "tokenizer_config.json").is_file():
-        for token, entry in (read_json(path).get("added_tokens_decoder") or {}).items():
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        values = read_json(folder / file) if (folder / file).is_file() else {}
+        for name in _SPECIAL:
+            entries = values.get(name)
+            for entry in entries if isinstance(entries, list) else [entries]:
+                names.add(str(entry["content"] if isinstance(entry, dict) else entry))
+        for token, entry in (values.get("added_tokens_decoder") or {}).items():
             added[int(token)] = _added(int(token), entry["content"], special=bool(entry.get("special", False)))
-    return added
+    return added, names
 
 
 def _added(token: int, content: str, *, special: bool) -> dict[str, Any]:
