@@ -68,13 +68,14 @@ def read_folder(folder: Path, *, without: tuple[Path, ...] = ()) -> Checkpoint:
         raise FreudError(f"{folder}: has no config.json; expected a Hugging Face model folder{alone}")
     if file is None and not files:
         raise FreudError(f"{folder}: has no weights; expected {SAFETENSORS} (or {PICKLED})")
+    adapter = adapters.read_adapter(folder, file) if file else None
     if files and config is not None:
         checkpoint = _read_weights(folder, config, files)
     else:
         checkpoint = _read_base(folder, (*without, folder.resolve()))
-    if file is None:
+    if adapter is None:
         return checkpoint
-    weights = adapters.merge(adapters.read_adapter(folder, file), checkpoint.weights)
+    weights = adapters.merge(adapter, checkpoint.weights)
     own = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json"))
     return replace(checkpoint, source=str(folder), weights=weights, folder=folder if own else checkpoint.folder)
 

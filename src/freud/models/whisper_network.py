@@ -146,7 +146,7 @@ def checked_weights(checkpoint: Checkpoint, network: Whisper, dtype: torch.dtype
             raise _damaged(checkpoint, f"{name} has values that are not finite")
         if not torch.tensor([low, high], dtype=torch.float64).to(dtype).isfinite().all():
             kind = str(dtype).removeprefix("torch.")
-            hint = "load it in float32 or bfloat16"
+            hint = "load it in float32 or bfloat16" if dtype == torch.float16 else "download the model again"
             raise FreudError(f"{checkpoint.source}: {name} has values up to {max(-low, high):g}, beyond {kind}; {hint}")
     return {name: checkpoint.weights[name] for name in shapes}
 
