@@ -42,7 +42,7 @@ def main(
     substitute: Switch = False,
     pad_frames: Switch = False,
     language: Maybe[str] = None,
-    beams: int = 1,
+    beams: Maybe[int] = None,
     temperature: float = 0.0,
     probe: Maybe[Path] = None,
     sweep: tuple[float, ...] = (),
@@ -74,7 +74,7 @@ def main(
         substitute: Replace activations by the bare reconstruction, as the original FREUD did.
         pad_frames: Edit the padding behind the clip as well.
         language: Spoken language (default: detected).
-        beams: Width of the beam search; 1 is greedy.
+        beams: Width of the beam search; 1 is greedy (default: what the model's checkpoint asks for, or 1).
         temperature: Of sampling; 0 is deterministic.
         probe: A linear probe file, to report what it says of the encoder's output.
         sweep: Factors to try.

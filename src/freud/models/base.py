@@ -155,6 +155,8 @@ class AudioModel(abc.ABC):
     random_weights: bool = False
     """True for the stand-in for `nano` where no trained one is bundled: its features mean nothing."""
     can_transcribe: bool = False
+    notes: tuple[str, ...] = ()
+    """What a user should know of the checkpoint, such as tensors that are not used."""
 
     _taps: dict[str, Tap | PatternTap]
 
@@ -175,9 +177,9 @@ class AudioModel(abc.ABC):
         audio: str | Path | np.ndarray,
         *,
         language: str | None = None,
-        task: str = "transcribe",
+        task: str | None = None,
         max_new_tokens: int | None = None,
-        num_beams: int = 1,
+        num_beams: int | None = None,
         temperature: float = 0.0,
         seed: int = 0,
         edits: Sequence[Edit] = (),
@@ -190,10 +192,11 @@ class AudioModel(abc.ABC):
 
         Args:
             audio: a file, or an array of 16 kHz mono samples.
-            language: code or name (`en`, `german`); detected from the first window if not given.
-            task: `transcribe`, or `translate` to English.
+            language: code or name (`en`, `german`); if not given, what the checkpoint's generation config asks for,
+                or the language detected in the first window.
+            task: `transcribe`, or `translate` to English; if not given, what the checkpoint asks for.
             max_new_tokens: at most so many tokens a window; by default as many as the decoder can hold.
-            num_beams: width of a beam search; 1 is greedy.
+            num_beams: width of a beam search; 1 is greedy; if not given, what the checkpoint asks for, or 1.
             temperature: draw tokens from probabilities^(1 / temperature); 0 takes the most probable.
             seed: of the draw.
             edits: changes to features while the model listens: `[sae[30].scale(-1)]`.
@@ -210,7 +213,7 @@ class AudioModel(abc.ABC):
         encoded: Tensor,
         *,
         language: str | None = None,
-        task: str = "transcribe",
+        task: str | None = None,
         search: Any = None,
         scored: Sequence[int] = (),
         alike: bool = False,
@@ -383,6 +386,7 @@ class AudioModel(abc.ABC):
             "n_mels": self.n_mels,
             "can_transcribe": self.can_transcribe,
             "random_weights": self.random_weights,
+            **({"notes": "; ".join(self.notes)} if self.notes else {}),
             "sites": [site.as_json() for site in self.sites.values()],
         }
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from freud.audio import SAMPLE_RATE, SAMPLES_PER_FRAME
 from freud.errors import FreudError
-from freud.models import whisper_text, whisper_tokens
+from freud.models import whisper_text, whisper_tokens, whisper_vocabulary
 from freud.models.base import AudioModel, Hearing, PatternTap, Tap, Transcript, Write, same_shape
 from freud.models.checkpoints import Checkpoint, fingerprint
 from freud.models.edits import Edit
@@ -231,14 +231,14 @@ class WhisperModel(AudioModel):
         encoded: Tensor,
         *,
         language: str | None = None,
-        task: str = "transcribe",
+        task: str | None = None,
         search: Search | None = None,
         scored: Sequence[int] = (),
         alike: bool = False,
     ) -> list[Hearing]:
-        token = whisper_tokens.language_token(self.steering, language, task)
+        language = whisper_tokens.language_token(self.steering, language, task)
         with self.lock, torch.inference_mode():
-            return whisper_text.hear(self, encoded, token, task, search or Search(), scored, alike)
+            return whisper_text.hear(self, encoded, language, task, search or Search(), scored, alike)
 
     def reread(self, encoded: Tensor, hearing: Hearing) -> None:
         with self.lock, torch.inference_mode():
@@ -252,16 +252,16 @@ class WhisperModel(AudioModel):
     @cached_property
     def text(self) -> Callable[[Sequence[int]], str]:
         """From token ids to text."""
-        return whisper_tokens.text_decoder(self.checkpoint)
+        return whisper_vocabulary.text_decoder(self.checkpoint)
 
     def transcribe(
         self,
         audio: str | Path | np.ndarray,
         *,
         language: str | None = None,
-        task: str = "transcribe",
+        task: str | None = None,
         max_new_tokens: int | None = None,
-        num_beams: int = 1,
+        num_beams: int | None = None,
         temperature: float = 0.0,
         seed: int = 0,
         edits: Sequence[Edit] = (),
@@ -277,12 +277,16 @@ def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.
     """A model from a checkpoint; see `freud.models.load`."""
     from freud.models import whisper_network
 
+    checkpoint = whisper_network.with_tied_weights(checkpoint)
     config = whisper_network.checked_config(checkpoint)
     network = whisper_network.empty_network(config)
-    weights = whisper_network.checked_weights(checkpoint, network)
+    weights = whisper_network.checked_weights(checkpoint, network, dtype)
     whisper_network.fill(network, weights, device, dtype)
     words = dataclasses.replace(checkpoint, weights={})  # not to hold the weights twice
-    return WhisperModel(name, fingerprint(config, weights), network, config, words)
+    model = WhisperModel(name, fingerprint(config, weights), network, config, words)
+    if unused := sorted(whisper_network.unused(checkpoint)):
+        model.notes = (f"not used: {', '.join(unused)}, a classifier above the encoder",)
+    return model
 
 
 def random_nano(device: torch.device, dtype: torch.dtype) -> WhisperModel:

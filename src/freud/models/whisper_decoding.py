@@ -24,24 +24,24 @@ class Search:
 
     Attributes:
         max_new_tokens: at most so many tokens; None for as many as the decoder can hold.
-        num_beams: width of a beam search; 1 takes the most probable token each time.
+        num_beams: width of a beam search; 1 takes the most probable token each time; None for the checkpoint's own.
         temperature: draw from probabilities^(1 / temperature) instead; 0 is deterministic.
         seed: of the draw.
     """
 
     max_new_tokens: int | None = None
-    num_beams: int = 1
+    num_beams: int | None = None
     temperature: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise FreudError(f"max_new_tokens {self.max_new_tokens}: expected at least 1")
-        if self.num_beams < 1:
+        if self.num_beams is not None and self.num_beams < 1:
             raise FreudError(f"num_beams {self.num_beams}: expected at least 1")
         if not 0 <= self.temperature <= 10:  # also false for NaN
             raise FreudError(f"temperature {self.temperature}: expected a number from 0 to 10")
-        if self.temperature and self.num_beams > 1:
+        if self.temperature and (self.num_beams or 1) > 1:
             raise FreudError("give a temperature or several beams, not both")
 
 
@@ -80,13 +80,14 @@ def decode(
             that would go on otherwise are decoded from there, and what the first row says later is tried where it may
             fit. The texts are the same, sooner.
     """
-    limit = steering.max_length - 1
+    limit = steering.max_length
     if search.max_new_tokens is not None:
         limit = min(limit, search.max_new_tokens)
     limit = min(limit, decoder.embed_positions.num_embeddings - len(prompt))
     cache = cache if cache is not None else Cache()
-    if search.num_beams > 1:
-        return _beams(decoder, encoded, prompt, steering, search.num_beams, limit, cache)
+    beams = 1 if search.temperature else search.num_beams or steering.num_beams
+    if beams > 1:
+        return _beams(decoder, encoded, prompt, steering, beams, limit, cache)
     given = torch.tensor(prompt, device=encoded.device).expand(len(encoded), -1)
     if alike and len(encoded) > 1 and not search.temperature:
         return _after_the_first(decoder, encoded, given, steering, search, limit, cache)
@@ -256,10 +257,17 @@ def _scores(
 
 
 def _suppressed(scores: Tensor, steering: Steering, *, first: bool) -> Tensor:
-    """Scores [..., vocabulary], -inf at the tokens that never occur (or, with `first`, never begin a text)."""
+    """Scores [..., vocabulary], -inf at the tokens that never occur (or, with `first`, never begin a text).
+
+    Where several tokens end a text, the most probable of them stands for all, under the name of the first.
+    """
     for tokens in (steering.suppress, steering.suppress_first if first else ()):
         if tokens:
             scores[..., list(tokens)] = -torch.inf
+    if len(steering.ends) > 1:
+        ends = scores[..., list(steering.ends)].amax(-1)
+        scores[..., list(steering.ends)] = -torch.inf
+        scores[..., steering.end] = ends
     return scores
 
 

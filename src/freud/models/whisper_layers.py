@@ -207,6 +207,8 @@ class Decoder(nn.Module):
             for _ in range(config["decoder_layers"])
         )
         self.layer_norm = nn.LayerNorm(width)
+        untied = not config.get("tie_word_embeddings", True)
+        self.proj_out = nn.Linear(width, config["vocab_size"], bias=False) if untied else None
 
     def forward(self, tokens: Tensor, encoded: Tensor, cache: Cache | None = None) -> Tensor:
         """What the decoder makes of each token: [rows, L, width].
@@ -224,8 +226,8 @@ class Decoder(nn.Module):
         return self.layer_norm(x)
 
     def logits(self, x: Tensor) -> Tensor:
-        """[..., width] to [..., vocabulary]; the output projection is the embedding."""
-        return F.linear(x, self.embed_tokens.weight)
+        """[..., width] to [..., vocabulary]; the output projection is the embedding, unless the model has another."""
+        return F.linear(x, (self.proj_out or self.embed_tokens).weight)
 
 
 class Whisper(nn.Module):

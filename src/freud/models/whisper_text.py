@@ -33,14 +33,15 @@ def transcribe(
     model: WhisperModel,
     audio: str | Path | np.ndarray,
     language: str | None,
-    task: str,
+    task: str | None,
     search: Search,
     edits: Sequence[Edit],
     substitute: bool,
     pad_frames: bool,
 ) -> Transcript:
     """See `AudioModel.transcribe`."""
-    token = language_token(model.steering, language, task)
+    language = language_token(model.steering, language, task)
+    prompt: list[int] = []  # that of the first window is that of all
     if edits:
         audio = load(audio) if isinstance(audio, str | Path) else audio
         check(edits, model, len(audio) / SAMPLE_RATE)
@@ -59,15 +60,28 @@ def transcribe(
             changes = writes(edits, model, where, substitute=substitute, pad_frames=pad_frames)
             with model.hooked(write={name: write for name, write in changes.items() if name.startswith("decoder.")}):
                 cache = Cache()
-                token = token or detect_language(model, encoded, cache)
-                prompt = model.steering.prompt(token, task)
+                prompt = prompt or prompt_for(model, encoded, language, task, cache)
                 found = decode(model.decoder, encoded, prompt, model.steering, search, cache.only_audio())
         for (start, samples), text in zip(batch, found, strict=True):
             end = start + len(samples)
             segments.append(Segment(start / SAMPLE_RATE, end / SAMPLE_RATE, to_text(model, text)))
-    return Transcript(
-        join(segment.text for segment in segments), tuple(segments), token.strip("<|>") if token else None
-    )
+    spoken = _code(model.steering.language_of(prompt))
+    return Transcript(join(segment.text for segment in segments), tuple(segments), spoken)
+
+
+def prompt_for(model: WhisperModel, encoded: Tensor, language: str | None, task: str | None, cache: Cache) -> list[int]:
+    """The prompt of texts, with the language of the first row of `encoded` [rows, T, width] if none is asked for.
+
+    Args:
+        model: a model with a decoder.
+        encoded: the encoder's output.
+        language: what the user asks for, as `language_token` returns it.
+        task: what the user asks for.
+        cache: as of `detect_language`.
+    """
+    steering = model.steering
+    detected = detect_language(model, encoded, cache) if steering.detects(language, task) else None
+    return steering.prompt(language, task, detected)
 
 
 def _encode(model: WhisperModel, mel: Tensor, changes: dict) -> Tensor:
@@ -79,15 +93,15 @@ def hear(
     model: WhisperModel,
     encoded: Tensor,
     language: str | None,
-    task: str,
+    task: str | None,
     search: Search,
     scored: Sequence[int],
     alike: bool,
 ) -> list[Hearing]:
     """See `AudioModel.hear`."""
     steering, decoder, cache = model.steering, model.decoder, Cache()
-    language = language or detect_language(model, encoded, cache)
-    prompt, cache = steering.prompt(language, task), cache.only_audio()
+    prompt, cache = prompt_for(model, encoded, language, task, cache), cache.only_audio()
+    spoken = _code(steering.language_of(prompt))
     found = decode(decoder, encoded, prompt, steering, search, cache, alike=alike)
     asked = {found[row] for row in scored}
     told: dict[Decoded, Hearing] = {}
@@ -102,7 +116,7 @@ def hear(
             scores.index_add_(1, torch.tensor(owners, dtype=torch.long, device=each.device), each[:, : len(owners)])
             totals = each.sum(1)
         tokens = (*prompt, *text.tokens)
-        told[text] = Hearing(" ".join(words), tuple(words), tokens, scores, totals, _code(language))
+        told[text] = Hearing(" ".join(words), tuple(words), tokens, scores, totals, spoken)
     return [told[text] for text in found]
 
 
@@ -112,21 +126,14 @@ def _code(token: str | None) -> str | None:
 
 def _words(model: WhisperModel, found: Decoded) -> tuple[list[str], list[int]]:
     """The words of a text, and for each token the word that its last letter is in."""
-    size = model.checkpoint.config["vocab_size"]
-    kept: list[int] = []
-    owners: list[int] = []
-    for token in found.tokens:
-        if model.steering.is_text(token, size):
-            kept.append(token)
-        owners.append(max(len(model.text(kept).split()) - 1, 0))
-    words = model.text(kept).split()
+    owners = [max(len(model.text(found.tokens[:number]).split()) - 1, 0) for number in range(1, len(found.tokens) + 1)]
+    words = model.text(found.tokens).split()
     return words, [min(owner, len(words) - 1) for owner in owners] if words else []
 
 
 def to_text(model: WhisperModel, found: Decoded) -> str:
     """The words that tokens stand for."""
-    size = model.checkpoint.config["vocab_size"]
-    return model.text([token for token in found.tokens if model.steering.is_text(token, size)]).strip()
+    return model.text(found.tokens).strip()
 
 
 def join(texts) -> str:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
-from freud.models.checkpoints import read_json
+from freud.models.files import read_json
 from freud.saes.formats import pickles, reading
 from freud.saes.formats.sites import canonical
 from freud.saes.gated import GatedSAE

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from freud import artifacts
 from freud.errors import FreudError, UnknownNameError
-from freud.models.checkpoints import one_line
+from freud.models.files import one_line
 from freud.saes.formats import dictionary_learning, import_sae, load, saelens, sparsify
 from freud.saes.sae import SAE
 

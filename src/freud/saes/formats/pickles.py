@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from freud.errors import DamagedFileError, FreudError
-from freud.models.checkpoints import one_line
+from freud.models.files import one_line
 
 # What a numpy scalar is pickled as, by numpy 1 and by numpy 2; the original FREUD keeps one in `best_val_loss`.
 _SCALARS: list[Any] = [

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
-from freud.models.checkpoints import one_line
+from freud.models.files import one_line
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:

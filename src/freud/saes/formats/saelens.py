@@ -18,7 +18,7 @@ from torch import Tensor
 
 from freud import artifacts
 from freud.errors import DamagedFileError, FreudError
-from freud.models.checkpoints import read_json
+from freud.models.files import read_json
 from freud.saes.formats import reading
 from freud.saes.formats.sites import canonical
 from freud.saes.gated import GatedSAE

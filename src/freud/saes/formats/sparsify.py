@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from freud import artifacts
 from freud.errors import FreudError
-from freud.models.checkpoints import read_json
+from freud.models.files import read_json
 from freud.saes.formats import reading
 from freud.saes.formats.sites import canonical
 from freud.saes.sae import SAE
