@@ -174,6 +174,7 @@ ROW = "1\tSpectrogram 1\t1\t0.5\t0.6\t900\t1100"
         ("Energy (dB FS)\tDelta Pres (dB)\tScore\tCall", "-12.5\t3\t0.9\tone"),
         ("Begin Date\tBegin Clock Time\tPeak Freq (Hz)\tMy Labels", "2024/05/01\t06:00:12.3\t1000\tone"),
         ("Notes File\tWhat", "/x/notes.txt\tone"),
+        ("Name\tAnnotation\tMy Labels", "a.wav\t\tone"),
         ("Annotation\tBegin File", "one\ta.wav"),
         ("Common Name\tSpecies Code\tConfidence\tBegin Path\tFile Offset (s)", "one\txyz\t0.91\t/x/a.wav\t0.5"),
         ("Occupancy\tInband Power (dB FS)\tDelta Time (s)\tSpecies", "1\t-3\t0.1\tone"),
