@@ -193,6 +193,7 @@ def label_files(rows: list[Row]) -> list[Sample]:
         Sample("a.tsv", "start\tend\tlabel\n", tab),
         Sample("a.csv", "start,end,label\n", comma, delimiter=","),
         Sample("a.t.csv", "", comma, delimiter=","),
+        Sample("a.quoted.csv", "", [f'{start},{end},"{label}"\n' for start, end, label in flat], delimiter=","),
         Sample("a.excel.csv", "Start;End;Label\n", [row.replace(",", ";") for row in comma], delimiter=";"),
         Sample("a.whisper.tsv", "start\tend\ttext\n", milliseconds),
         Sample(

@@ -57,6 +57,14 @@ def test_lines_that_start_with_two_times_are_labels(tmp_path, suffix, content):
     assert read(tmp_path, f"a.{suffix}", content) == (None, [ONE, TWO], [])
 
 
+@pytest.mark.parametrize(
+    "content",
+    ['0.5,0.6,"one"\n1.0,1.1,"two"', '"0,5","0,6","one"\n"1,0","1,1","two"\n', "0.5,0.6,one\n\n1.0,1.1,two\n"],
+)
+def test_quoted_tables_without_a_header(tmp_path, content):
+    assert read(tmp_path, "a.csv", content) == (None, [ONE, TWO], [])
+
+
 @pytest.mark.parametrize("content", ["0.5;0.6;one\n1.0;1.1;two", "0,5;0,6;one\n1;1,1;two", "0.5,0.6,one\n1.0,1.1,two"])
 @pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.tsv"])
 def test_tables_without_a_header(tmp_path, name, content):

@@ -49,8 +49,8 @@ def plan(source: Source) -> Plan:
         try:
             offset, duration = _times(row)
         except ValueError:
-            given = f"{row['offset']!r} and {row.get('duration', '')!r}"
-            faults.add(line, f"offset and duration must be seconds, not {given}")
+            times = f"{row['offset']!r} and {row.get('duration', '')!r}"
+            faults.add(line, f"offset and duration must be seconds, not {times}")
             continue
         items.append(
             Item(
@@ -69,8 +69,8 @@ def plan(source: Source) -> Plan:
     if not items and faults:
         raise FreudError(f"{source.root / table}: {faults.sentences()[0]}")
     if not listed:
-        found = beside(source.root, {item.path: None for item in items})
-        items = [replace(item, sidecars=found.get(item.path, ())) for item in items]
+        labels = beside(source.root, {item.path: None for item in items})
+        items = [replace(item, sidecars=labels.get(item.path, ())) for item in items]
     result = Plan(items, tables=[table])
     result.report(table, faults.sentences())
     return result

@@ -189,6 +189,6 @@ class _Document:
         candidates = [medium for medium in candidates if medium.is_audio] or candidates
         origins = {medium.origin for medium in candidates}
         if len(origins) > 1:
-            given = ", ".join(f"{origin:g} s" for origin in sorted(origins))
-            notes.append(f"its media have TIME_ORIGINs of {given}, and none is named as the recording; taken as 0 s")
+            values = ", ".join(f"{origin:g} s" for origin in sorted(origins))
+            notes.append(f"its media have TIME_ORIGINs of {values}, and none is named as the recording; taken as 0 s")
         return origins.pop() if len(origins) == 1 else 0.0

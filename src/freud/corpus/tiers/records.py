@@ -61,7 +61,7 @@ def split_lines(text: str) -> list[str]:
 
 def column_names(line: str, delimiter: str) -> list[str]:
     """The names of a header, as they stand."""
-    names = _split(line, delimiter) or line.split(delimiter)
+    names = split_fields(line, delimiter) or line.split(delimiter)
     return [name.strip().strip('"').strip() for name in names]
 
 
@@ -109,7 +109,7 @@ def records(lines: Iterable[str], shape: Shape, first: int = 1, quotes: bool = T
             yield Record(number, None, "holds a NUL byte, so it is not text as it was written")
         elif not quotes or '"' not in line:
             yield shape.record(number, line.split(shape.delimiter))
-        elif (fields := _split(line, shape.delimiter)) is not None:
+        elif (fields := split_fields(line, shape.delimiter)) is not None:
             yield shape.record(number, fields)
         else:
             ahead.extend(islice(source, max(0, _MOST_LINES - len(ahead))))
@@ -126,7 +126,7 @@ def _with_stray_quotes(number: int, line: str, ahead: Sequence[str], shape: Shap
     if further := _closing_line(line, ahead, shape):
         group = [line, *islice(ahead, further)]
         if not all(shape.fits(part.split(shape.delimiter)) for part in group):
-            return further, shape.record(number, _split("\n".join(group), shape.delimiter) or [])
+            return further, shape.record(number, split_fields("\n".join(group), shape.delimiter) or [])
         problem = f"a quotation mark that is closed only in line {number + further}; taken as text, each line as a row"
         return 0, shape.record(number, _unquoted(plain, shape), problem)
     is_even = line.count('"') % 2 == 0
@@ -143,12 +143,12 @@ def _closing_line(line: str, ahead: Sequence[str], shape: Shape) -> int:
     """How many lines further a quoted field is closed and makes a whole row; 0 if it is not, or a row stands before."""
     text = line
     for further, part in enumerate(ahead, 1):
-        fields = _split(part, shape.delimiter)
+        fields = split_fields(part, shape.delimiter)
         if "\0" in part or (fields is not None and shape.fits(fields)):
             return 0
         text += "\n" + part
         if text.count('"') % 2 == 0:  # whatever was opened is closed
-            joined = _split(text, shape.delimiter)
+            joined = split_fields(text, shape.delimiter)
             return further if joined is not None and shape.fits(joined) else 0
     return 0
 
@@ -160,7 +160,7 @@ _FIELD = {d: re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *(?:([{d}])|\Z)|([^"{d}]*+
 _PROTECTED = {d: re.compile(rf'((?:[^"{d}]|"[^"]*+")*+)[{d}]') for d in _DELIMITERS}
 
 
-def _split(text: str, delimiter: str) -> list[str] | None:
+def split_fields(text: str, delimiter: str) -> list[str] | None:
     """The fields by RFC 4180; None if the quotes in a text are not by its rules."""
     fields, at = [], 0
     while match := _FIELD[delimiter].match(text, at):
@@ -175,5 +175,6 @@ def _split(text: str, delimiter: str) -> list[str] | None:
 def _unquoted(fields: Iterable[str], shape: Shape) -> list[str]:
     """Fields without the quotes around those that are quoted as a whole."""
     return [
-        (_split(field, shape.delimiter) or [field])[0] if field.strip().startswith('"') else field for field in fields
+        (split_fields(field, shape.delimiter) or [field])[0] if field.strip().startswith('"') else field
+        for field in fields
     ]

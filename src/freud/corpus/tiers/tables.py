@@ -13,7 +13,7 @@ from statistics import median
 from freud.corpus.tiers.columns import Columns, find_columns, label_column, plain_name
 from freud.corpus.tiers.intervals import UNNAMED, Interval, LabelFile, LabelRows, fail
 from freud.corpus.tiers.owner import of_recording
-from freud.corpus.tiers.records import Faults, Record, Shape, column_names, records, split_lines
+from freud.corpus.tiers.records import Faults, Record, Shape, column_names, records, split_fields, split_lines
 from freud.corpus.tiers.times import is_time, parse_time
 from freud.errors import FreudError
 
@@ -73,7 +73,10 @@ def _names(line: str, delimiter: str) -> list[str]:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    return line.split(None, 2) if delimiter == " " and "\t" not in line else line.split(delimiter.replace(" ", "\t"))
+    if delimiter == " " and "\t" not in line:
+        return line.split(None, 2)
+    sign = delimiter.replace(" ", "\t")
+    return (split_fields(line, sign) if sign != "\t" else None) or line.split(sign)
 
 
 def _is_row(fields: Sequence[str]) -> bool:
@@ -106,8 +109,8 @@ def _without_header(
 
 def _plain_records(lines: Sequence[str], delimiter: str) -> Iterable[Record]:
     if delimiter in ",;":
-        columns = median(len(line.split(delimiter)) for line in lines if '"' not in line) if lines else 3
-        yield from records(lines, Shape(delimiter, 2 if columns == 2 else 3))
+        widths = [len(_fields(line, delimiter)) for line in lines if line.strip()]
+        yield from records(lines, Shape(delimiter, 2 if median(widths) == 2 else 3))
         return
     for number, line in enumerate(lines, 1):
         if "\0" in line:
