@@ -110,7 +110,8 @@ def extra_delimiter(sample: Sample, rng: random.Random) -> Damaged:
     row = sample.rows[index]
     at = len(row.rstrip("\n")) - 1
     rows = [*sample.rows[:index], row[:at] + sample.delimiter + row[at:], *sample.rows[index + 1 :]]
-    return sample.head + "".join(rows) + sample.tail, set()
+    is_quoted = row[at] == '"'  # then the delimiter is part of the word
+    return sample.head + "".join(rows) + sample.tail, {index} if is_quoted else set()
 
 
 def lost_delimiter(sample: Sample, rng: random.Random) -> Damaged:
