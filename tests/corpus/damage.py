@@ -110,7 +110,8 @@ def extra_delimiter(sample: Sample, rng: random.Random) -> Damaged:
     row = sample.rows[index]
     at = len(row.rstrip("\n")) - 1
     rows = [*sample.rows[:index], row[:at] + sample.delimiter + row[at:], *sample.rows[index + 1 :]]
-    return sample.head + "".join(rows) + sample.tail, set()
+    is_quoted = row[at] == '"'  # then the delimiter is part of the word
+    return sample.head + "".join(rows) + sample.tail, {index} if is_quoted else set()
 
 
 def lost_delimiter(sample: Sample, rng: random.Random) -> Damaged:
@@ -193,6 +194,7 @@ def label_files(rows: list[Row]) -> list[Sample]:
         Sample("a.tsv", "start\tend\tlabel\n", tab),
         Sample("a.csv", "start,end,label\n", comma, delimiter=","),
         Sample("a.t.csv", "", comma, delimiter=","),
+        Sample("a.quoted.csv", "", [f'{start},{end},"{label}"\n' for start, end, label in flat], delimiter=","),
         Sample("a.excel.csv", "Start;End;Label\n", [row.replace(",", ";") for row in comma], delimiter=";"),
         Sample("a.whisper.tsv", "start\tend\ttext\n", milliseconds),
         Sample(

@@ -57,6 +57,14 @@ def test_lines_that_start_with_two_times_are_labels(tmp_path, suffix, content):
     assert read(tmp_path, f"a.{suffix}", content) == LabelFile(None, [ONE, TWO], [])
 
 
+@pytest.mark.parametrize(
+    "content",
+    ['0.5,0.6,"one"\n1.0,1.1,"two"', '"0,5","0,6","one"\n"1,0","1,1","two"\n', "0.5,0.6,one\n\n1.0,1.1,two\n"],
+)
+def test_quoted_tables_without_a_header(tmp_path, content):
+    assert read(tmp_path, "a.csv", content) == LabelFile(None, [ONE, TWO], [])
+
+
 @pytest.mark.parametrize("content", ["0.5;0.6;one\n1.0;1.1;two", "0,5;0,6;one\n1;1,1;two", "0.5,0.6,one\n1.0,1.1,two"])
 @pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.tsv"])
 def test_tables_without_a_header(tmp_path, name, content):
@@ -174,6 +182,7 @@ ROW = "1\tSpectrogram 1\t1\t0.5\t0.6\t900\t1100"
         ("Energy (dB FS)\tDelta Pres (dB)\tScore\tCall", "-12.5\t3\t0.9\tone"),
         ("Begin Date\tBegin Clock Time\tPeak Freq (Hz)\tMy Labels", "2024/05/01\t06:00:12.3\t1000\tone"),
         ("Notes File\tWhat", "/x/notes.txt\tone"),
+        ("Name\tAnnotation\tMy Labels", "a.wav\t\tone"),
         ("Annotation\tBegin File", "one\ta.wav"),
         ("Common Name\tSpecies Code\tConfidence\tBegin Path\tFile Offset (s)", "one\txyz\t0.91\t/x/a.wav\t0.5"),
         ("Occupancy\tInband Power (dB FS)\tDelta Time (s)\tSpecies", "1\t-3\t0.1\tone"),

@@ -164,6 +164,24 @@ def test_librispeech_with_a_broken_line(librispeech):
     assert opened.problems == [{"path": "84-121123.trans.txt", "reason": "line 2: expected an utterance and its text"}]
 
 
+def test_librispeech_rows_that_are_not_used_are_named(librispeech):
+    chapter = librispeech / "dev-clean" / "84" / "121123"
+    lines = [
+        "84-121123-0000 GO",
+        "84-121123-0000 STAY",
+        "84-121123-0001\tTAB",
+        "84-121123-0002 GONE",
+        "84-121123-0003 TOO",
+    ]
+    text(chapter / "84-121123.trans.txt", "\n".join(lines))
+    opened = corpus.read(chapter)
+    assert rows(opened, "transcript") == [("GO",), ("TAB",)]
+    assert [problem["reason"] for problem in opened.problems] == [
+        "line 2: 84-121123-0000 was listed before in line 1; the first is kept",
+        "2 of its 4 rows have no recording here, the first in line 4",
+    ]
+
+
 # ---- ESC-50, ESC-10
 
 
@@ -180,6 +198,19 @@ def test_esc50(tmp_path):
     assert rows(opened, "path", "label", "split", "speaker") == [
         ("audio/1-100032-A-0.wav", "dog", "fold 1", "freesound-100032"),
         ("audio/5-9032-B-36.wav", "vacuum_cleaner", "fold 5", "freesound-9032"),
+    ]
+
+
+def test_esc50_rows_that_are_not_used_are_named(tmp_path):
+    recording(tmp_path / "audio" / "1-1-A-0.wav")
+    content = 'filename,fold,category\n1-1-A-0.wav,1,"dog\n1-2-A-0.wav,1,cat\n1-3-A-0.wav,1,cat,x\n'
+    text(tmp_path / "meta" / "esc50.csv", content)
+    opened = corpus.read(tmp_path)
+    assert rows(opened, "label") == [('"dog',)]
+    assert [problem["reason"] for problem in opened.problems] == [
+        "line 2: a quotation mark that is not closed; taken as text",
+        "line 4: 4 fields in 3 columns; quote a field that holds a delimiter",
+        "1 of its 2 rows have no recording here, the first in line 3",
     ]
 
 
@@ -224,6 +255,20 @@ def test_audioset(tmp_path):
         {"path": "eval_segments.csv", "reason": "1 of its 4 rows have no recording here, the first in line 7"}
     ]
     assert rows(corpus.read(tmp_path / "eval_segments.csv"), "label") == rows(opened, "label")
+
+
+def test_audioset_rows_that_are_not_used_are_named(tmp_path):
+    recording(tmp_path / "--4gqARaEJE.wav")
+    row = '--4gqARaEJE, 0.000, 10.000, "/m/09x0r"\n'
+    content = f"# YTID, start_seconds\n{row}{row.replace('09x0r', 'other')}{row}{row.replace('0.000', 'x', 1)}bad\n"
+    text(tmp_path / "eval_segments.csv", content)
+    opened = corpus.read(tmp_path)
+    assert rows(opened, "label") == [("/m/09x0r",)]
+    assert [problem["reason"] for problem in opened.problems] == [
+        "line 3: --4gqARaEJE was listed before with other labels; the first are kept",
+        "line 5: expected YTID, start, end, labels",
+        "line 6: expected YTID, start, end, labels (1 field in 4 columns; one is missing)",
+    ]
 
 
 def test_audioset_with_a_broken_row(tmp_path):

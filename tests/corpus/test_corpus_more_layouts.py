@@ -152,6 +152,16 @@ def test_speech_commands(tmp_path):
     ]
 
 
+def test_speech_commands_lists_of_recordings_that_are_not_there(tmp_path):
+    recording(tmp_path / "cat" / "0a7c2a8d_nohash_0.wav")
+    text(tmp_path / "validation_list.txt", "cat/0a7c2a8d_nohash_0.wav\n\ncat/ffd2ba2f_nohash_1.wav\n")
+    text(tmp_path / "testing_list.txt", "")
+    opened = corpus.read(tmp_path)
+    assert rows(opened, "split") == [("validation",)]
+    reason = "1 of its 2 rows have no recording here, the first in line 3"
+    assert opened.problems == [{"path": "validation_list.txt", "reason": reason}]
+
+
 def test_speech_commands_in_one_folder(tmp_path):
     names = ("down_1acc97de_nohash_0", "_unknown__wow_4f8ef132_nohash_1", "_silence__1292")
     for name in names:
@@ -223,6 +233,15 @@ def test_common_voice(tmp_path):
         {"path": "test.tsv", "reason": "1 of its 2 rows have no recording here, the first in line 3"},
         {"path": "invalidated.tsv", "reason": "not used: no recording beside it has its name"},
         {"path": "clips/d.wav", "reason": "not used: no table lists it"},
+    ]
+    reason = "1 of its 2 rows have no recording here, the first in line 3"
+    text(tmp_path / "train.tsv", head + "1\ta.wav\tx\t2\t\t\n1\ta.wav\ty\t2\t\t\n1\tb.wav\tan\textra\t2\t\t\n")
+    assert [problem["reason"] for problem in corpus.read(tmp_path).problems] == [
+        "line 3: a.wav was listed before; the first is kept",
+        "line 4: 7 fields in 6 columns; quote a field that holds a delimiter",
+        reason,
+        "not used: no recording beside it has its name",
+        "not used: no table lists it",
     ]
     text(tmp_path / "dev.tsv", head + "4\t../../secret.wav\tx\t2\t\t\n")
     with pytest.raises(FreudError, match=r"dev\.tsv line 2: '\.\./\.\./secret\.wav' is not a path in the corpus"):

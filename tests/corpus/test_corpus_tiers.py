@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trees import LONG_GRID, SHORT_GRID, recording, text
 
 from freud import corpus
-from freud.corpus.tiers import Interval, LabelFile, audacity, read_labels, read_textgrid, textgrid, tier_csv
+from freud.corpus.tiers import SUFFIXES, Interval, LabelFile, audacity, read_labels, read_textgrid, textgrid, tier_csv
 from freud.errors import FreudError
 
 LABEL = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12).map(
@@ -130,13 +130,40 @@ def test_times_that_cannot_be_written(start, end):
             write([row])
 
 
+PIECES = [
+    "0",
+    "1",
+    "9" * 20,
+    ".",
+    ",",
+    ";",
+    "\t",
+    " ",
+    "\n",
+    "\r",
+    '"',
+    "-",
+    ":",
+    "-->",
+    "e5",
+    "start",
+    "end",
+    "text",
+    "#",
+    "<ALT>",
+]
+
+
 @given(
-    data=st.binary(max_size=300),
-    suffix=st.sampled_from(sorted(["TextGrid", "eaf", "ctm", "phn", "lab", "tsv", "csv", "txt"])),
+    data=st.one_of(
+        st.binary(max_size=300),
+        st.lists(st.sampled_from(PIECES), max_size=60).map(lambda parts: "".join(parts).encode()),
+    ),
+    suffix=st.sampled_from(sorted(SUFFIXES)),
 )
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_read_or_refused_in_one_line(folder, data, suffix):
-    path = folder / f"any.{suffix}"
+    path = folder / f"any{suffix}"
     path.write_bytes(data)
     refused_in_one_line(path)
 

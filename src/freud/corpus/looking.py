@@ -92,6 +92,7 @@ def write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: 
     for table, names in plan.labels.unclaimed() if plan.labels else ():
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         problems.append({"path": table, "reason": f"has labels that are of no recording here: {shown}"})
+    problems = list({(p["path"], p["reason"]): p for p in problems}.values())  # clips of one recording say the same
     return {"clips": count, "hours": round(seconds / 3600, 6), "unused": plan.unused, "problems": problems}
 
 

@@ -62,7 +62,7 @@ def plan(source: Source) -> Plan:
             where = f"{table} line {line}"
             names.update(dict.fromkeys(row))
             try:
-                name, (said, label, speaker, its_sex, split) = _text(row["file_name"]), _values(row)
+                name, (transcript, label, speaker, its_sex, split) = _text(row["file_name"]), _values(row)
             except ValueError as error:
                 faults.add(line, str(error))
                 continue
@@ -70,7 +70,9 @@ def plan(source: Source) -> Plan:
                 faults.add(line, "no file_name")
                 continue
             path = below(source.root, str(folder / name), where)
-            result.items.append(Item(path, said, label, speaker, split or _split(path), sex(its_sex), where=where))
+            result.items.append(
+                Item(path, transcript, label, speaker, split or _split(path), sex(its_sex), where=where)
+            )
             used += 1
         if faults and not used:
             raise FreudError(f"{source.root / table}: {faults.sentences()[0]}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from freud.corpus.layouts.plan import Item, Plan, absent_rows, rows
 from freud.corpus.tiers import open_text
-from freud.corpus.tiers.records import Faults, records
+from freud.corpus.tiers.records import Faults, Shape, records
 from freud.corpus.tiers.times import is_time
 from freud.corpus.tree import Source
 from freud.errors import FreudError
@@ -84,7 +84,7 @@ def _rows(source: Source, table: str, faults: Faults) -> Iterator[_Row]:
     """
     used = False
     with open_text(source.root / table) as file:
-        for record in records(("" if line.startswith("#") else line for line in file), ",", 4):
+        for record in records(("" if line.startswith("#") else line for line in file), Shape(",", 4)):
             fields = record.fields or ["", "", "", ""]
             if record.problem or not (fields[0].strip() and is_time(fields[1]) and is_time(fields[2])):
                 faults.add(

@@ -47,7 +47,7 @@ def plan(source: Source) -> Plan:
                 continue
             splits[path] = split
             speaker = row["client_id"][:16] or None
-            said = row["sentence"] or None
-            result.items.append(Item(path, said, None, speaker, split, sex(row.get("gender")), where=where))
+            transcript = row["sentence"] or None
+            result.items.append(Item(path, transcript, None, speaker, split, sex(row.get("gender")), where=where))
         result.report(table, [*faults.sentences(), *absent_rows(absent, count)])
     return result

@@ -54,8 +54,8 @@ def plan(source: Source) -> Plan:
         try:
             offset, duration = _times(row)
         except ValueError:
-            given = f"{row['offset']!r} and {row.get('duration', '')!r}"
-            faults.add(line, f"offset and duration must be seconds, not {given}")
+            times = f"{row['offset']!r} and {row.get('duration', '')!r}"
+            faults.add(line, f"offset and duration must be seconds, not {times}")
             continue
         channel = row.get("channel", "")
         if channel and not (channel.isascii() and channel.isdecimal()):

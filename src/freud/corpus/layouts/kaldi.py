@@ -19,6 +19,7 @@ from freud.corpus.labels import Labels
 from freud.corpus.layouts.plan import Item, Plan, resolve, sex
 from freud.corpus.tiers import Interval, open_text
 from freud.corpus.tiers.lines import ctm_rows
+from freud.corpus.tiers.records import Faults
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 
@@ -168,15 +169,16 @@ def _add_ctm(source: Source, result: Plan, starts: dict[str, float], channels: d
 
     def shifted() -> Iterator[tuple[str, str, Interval]]:
         with open_text(source.root / "ctm") as file:
-            for name, channel, row in ctm_rows(source.root / "ctm", file):
+            for name, channel, row in ctm_rows(source.root / "ctm", file, faults=faults):
                 if recordings and name not in starts and name not in channels:
                     name = recordings.get((name, channel_numbers([channel])[channel]), name)
                 start = starts.get(name, 0.0)
                 yield name, channel, row._replace(start=row.start + start, end=row.end + start)
 
-    result.labels = Labels()
+    result.labels, faults = Labels(), Faults()
     try:
         result.labels.add(shifted(), "ctm")
+        result.report("ctm", faults.sentences())
     except FreudError as error:
         reason = str(error).removeprefix(f"{source.root / 'ctm'}: ")
         result.problems.append({"path": "ctm", "reason": f"labels skipped: {reason}"})

@@ -7,7 +7,7 @@ import re
 from freud.corpus.layouts.plan import Item, Plan
 from freud.corpus.sidecars import beside
 from freud.corpus.tiers import open_text
-from freud.corpus.tiers.records import Faults, records
+from freud.corpus.tiers.records import Faults, Shape, records
 from freud.corpus.tree import Source
 from freud.errors import FreudError
 
@@ -33,7 +33,7 @@ def plan(source: Source) -> Plan:
     with open_text(source.root / _TABLE) as file:
         columns = 2 if file.readline().count("|") == 1 else 3
         file.seek(0)
-        for record in records(file, "|", columns, quotes=False):
+        for record in records(file, Shape("|", columns), quotes=False):
             key, *texts = record.fields or [""]
             if record.problem or "/" in key or key in {"", ".."}:
                 why = f" ({record.problem})" if record.problem else ""

@@ -14,7 +14,7 @@ from freud.corpus.labels import Labels
 from freud.corpus.sidecars import Sidecar
 from freud.corpus.tiers import open_text
 from freud.corpus.tiers.lines import ctm_rows
-from freud.corpus.tiers.records import Faults, column_names, records
+from freud.corpus.tiers.records import Faults, Shape, column_names, records
 from freud.errors import FreudError
 
 
@@ -102,8 +102,9 @@ def rows(path: Path, required: set[str], faults: Faults, quotes: bool = True) ->
             if '"' in name or "\0" in name:
                 faults.add(at, f"a column is called {name!r}; it is not used")
         columns = [(i, name) for i, name in enumerate(names) if name and names.count(name) == 1]
+        unnamed = next(count for count, name in enumerate(reversed(names)) if name)
         used = 0
-        for record in records(file, delimiter, 1 + max(i for i, name in enumerate(names) if name), at + 1, quotes):
+        for record in records(file, Shape(delimiter, len(names) - unnamed, unnamed), at + 1, quotes):
             if record.problem:
                 faults.add(record.line, record.problem)
             if record.fields is not None and any(field.strip() for field in record.fields):

@@ -27,6 +27,7 @@ _DESCRIPTIVE = re.compile(
     r"selection|view|channel|(begin|end|low|high|delta|file|peak|center|max|min|avg|rms|inband) .*|.*\(.*\)|"
     r".*\b(freq|time|power|energy|date|path|file)\b.*|indir|folder|species list|model|score|confidence|rank|id|index"
 )
+_AUDIO = re.compile(r"\.(wav|flac|mp3|ogg|aiff?|m4a|wma|opus)\s*$", re.IGNORECASE)  # the name of a recording
 _UNIT = re.compile(r"(.*?)[ (]+(s|sec|secs|seconds?|ms|msecs?|milliseconds?)\)?")
 
 
@@ -91,22 +92,22 @@ def find_columns(names: Sequence[str]) -> Columns | None:
 def label_column(names: Sequence[str], columns: Columns, rows: Sequence[list[str]]) -> tuple[int | None, list[str]]:
     """Which column holds the labels, or None; and the columns of text that are not used."""
     used = {columns.start, columns.end, columns.tier, columns.file, columns.offset, columns.view}
-    known = [names.index(name) for name in _LABELS if name in names and names.index(name) not in used]
+    free = [index for index, name in enumerate(names) if name and index not in used]
+    known = [index for name in _LABELS for index in free if names[index] == name]
+    filled = [index for index in known if any(row[index].strip() and not _AUDIO.search(row[index]) for row in rows)]
     text = [
-        index
-        for index, name in enumerate(names)
-        if name and index not in used and not _DESCRIPTIVE.fullmatch(name) and any(_is_text(row[index]) for row in rows)
+        index for index in free if not _DESCRIPTIVE.fullmatch(names[index]) and any(_is_text(r[index]) for r in rows)
     ]
-    label = next(iter([*known, *text]), None)
+    label = next(iter([*filled, *text, *known]), None)
     same = _SPECIES if label is not None and names[label] in _SPECIES else ()
     return label, [names[index] for index in text if index != label and names[index] not in same]
 
 
 def _is_text(value: str) -> bool:
     value = value.strip()
-    if not value or is_time(value) or re.fullmatch(r"[\d\s.,:/%+-]*", value):  # numbers, dates, times of day
-        return False
-    return not re.search(r"[\\/]|\.(wav|flac|mp3|ogg|aiff?|m4a|wma|opus)$|^(nan|none|n/a|inf)$", value, re.IGNORECASE)
+    if not value or is_time(value) or re.fullmatch(r"[\d\s.,:/%+-]*|nan|none|n/a|inf", value, re.IGNORECASE):
+        return False  # a number, a date, a time of day, or nothing
+    return not (re.search(r"[\\/]", value) or _AUDIO.search(value))
 
 
 def _first(names: Sequence[str], known: frozenset[str]) -> int | None:

@@ -19,6 +19,8 @@ from freud.errors import FreudError
 # Seconds in a unit of TIME_VALUE: what the schema of EAF allows for TIME_UNITS.
 _UNITS = {"milliseconds": 0.001, "PAL-frames": 1 / 25, "NTSC-frames": 1001 / 30_000}
 
+_DIGITS = 15  # of a time in milliseconds, which a float holds exactly
+
 
 def read_elan(path: Path, recording: str | None = None) -> LabelFile:
     """The annotations of every tier that are not empty, at the times that ELAN shows over a recording.
@@ -99,7 +101,7 @@ class _Document:
             self.unit = _UNITS[units]
         elif name == "MEDIA_DESCRIPTOR":
             origin = values.get("TIME_ORIGIN", "0")
-            if not origin.removeprefix("-").isdecimal():
+            if not (origin.removeprefix("-").isdecimal() and len(origin) <= _DIGITS):
                 self.fail(f"expected TIME_ORIGIN in milliseconds, found {origin!r}")
             names = values.get("MEDIA_URL", ""), values.get("RELATIVE_MEDIA_URL", "")
             is_audio = values.get("MIME_TYPE", "").startswith("audio/")
@@ -120,7 +122,7 @@ class _Document:
 
     def add_slot(self, values: dict[str, str]) -> None:
         key, value = self.need(values, "TIME_SLOT_ID"), values.get("TIME_VALUE")
-        if value is not None and not value.isdecimal():
+        if value is not None and not (value.isdecimal() and len(value) <= _DIGITS):
             self.fail(f"expected TIME_VALUE in milliseconds, found {value!r}")
         if key in self.slots:
             self.fail(f"there are two time slots {key}")
@@ -189,6 +191,6 @@ class _Document:
         candidates = [medium for medium in candidates if medium.is_audio] or candidates
         origins = {medium.origin for medium in candidates}
         if len(origins) > 1:
-            given = ", ".join(f"{origin:g} s" for origin in sorted(origins))
-            notes.append(f"its media have TIME_ORIGINs of {given}, and none is named as the recording; taken as 0 s")
+            values = ", ".join(f"{origin:g} s" for origin in sorted(origins))
+            notes.append(f"its media have TIME_ORIGINs of {values}, and none is named as the recording; taken as 0 s")
         return origins.pop() if len(origins) == 1 else 0.0

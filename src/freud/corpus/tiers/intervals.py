@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, TextIO
@@ -63,7 +62,7 @@ class LabelRows:
             if start < -_ROUNDING:
                 self.faults.add(line, f"starts at {start:g} s, before the recording; taken from 0 s")
             self.intervals.append(
-                Interval(tier, max(start, 0.0), max(end, 0.0), re.sub(r"\s*\n\s*", " ", label.strip()))
+                Interval(tier, max(start, 0.0), max(end, 0.0), " ".join(map(str.strip, label.strip().split("\n"))))
             )
 
     def finish(self, notes: Sequence[str] = ()) -> LabelFile:

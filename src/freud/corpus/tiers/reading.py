@@ -60,7 +60,7 @@ def read_labels(
         return read_table(path, text, tier, recording, duration)
     if suffix == ".txt" and tier is None and (words := timit_transcript(text, sample_rate, duration)):
         return LabelFile(words[0], [], words[1])
-    if re.search(r"^\s*[0-9:.,]+\s*-->", text, re.MULTILINE):
+    if re.search(r"^[ \t]*[0-9:.,]+[ \t]*-->", text, re.MULTILINE):
         return read_captions(path, text, tier)
     if suffix == ".lab" and (is_festival(text) or _holds_times(path, text, duration)):
         return read_lab(path, text, tier, recording, duration)
@@ -98,11 +98,12 @@ def _holds_times(path: Path, text: str, duration: float | None) -> bool:
         return True
     if len(lines) > 1 and all(_MOVED_TIMES.search(line) for line in lines):
         return True
-    if re.fullmatch(r"[\s0-9.,]*[0-9][\s0-9.,]*", text) and re.search(r"[.,]|[0-9]{4}" if is_lab else r"[.,]", text):
+    is_numbers = bool(re.search("[0-9]", text)) and not re.search(r"[^\s0-9.,]", text)
+    if is_numbers and re.search(r"[.,]|[0-9]{4}" if is_lab else r"[.,]", text):
         fail(path, 1, "numbers without a text are neither labels, start<TAB>end<TAB>label, nor a transcript")
     if len(lines) > 1 or not timed:
         return False
-    start, end, *_ = (int(number) for number in re.findall(r"[0-9]+", lines[0]))
+    start, end, *_ = (float(number) for number in re.findall(r"[0-9]+", lines[0]))
     if is_lab and end >= 10_000 and start <= end and end * 1e-7 <= (duration or math.inf) + 1:
         return True
     longest = (duration if duration is not None else end) + 1

@@ -61,19 +61,39 @@ def split_lines(text: str) -> list[str]:
 
 def column_names(line: str, delimiter: str) -> list[str]:
     """The names of a header, as they stand."""
-    names = _split(line, delimiter) or line.split(delimiter)
+    names = split_fields(line, delimiter) or line.split(delimiter)
     return [name.strip().strip('"').strip() for name in names]
 
 
-def records(
-    lines: Iterable[str], delimiter: str, columns: int, first: int = 1, quotes: bool = True
-) -> Iterator[Record]:
-    """The rows of a table that are not blank, each with `columns` fields or none and the reason.
+class Shape(NamedTuple):
+    """How the rows of a table are to be."""
+
+    delimiter: str
+    columns: int
+    """Fields of a row."""
+    unnamed: int = 0
+    """Columns behind them that have no name in the header; their fields must be blank."""
+
+    def fits(self, fields: Sequence[str]) -> bool:
+        """Whether fields are as many as there are columns."""
+        excess = fields[self.columns :]
+        return len(fields) >= self.columns and len(excess) <= self.unnamed and not any(map(str.strip, excess))
+
+    def record(self, line: int, fields: list[str], problem: str | None = None) -> Record:
+        """A row of these fields, or why they are none."""
+        if self.fits(fields):
+            return Record(line, fields[: self.columns], problem)
+        count = f"{len(fields)} field{'s' if len(fields) > 1 else ''} in {self.columns} columns"
+        hint = "quote a field that holds a delimiter" if len(fields) > self.columns else "one is missing"
+        return Record(line, None, f"{count}; {hint}")
+
+
+def records(lines: Iterable[str], shape: Shape, first: int = 1, quotes: bool = True) -> Iterator[Record]:
+    """The rows of a table that are not blank, each with as many fields as there are columns, or none and the reason.
 
     Args:
         lines: without the header; with or without their ends.
-        delimiter: one character.
-        columns: fields of a row. Further ones may be there if they are blank.
+        shape: the delimiter and the columns.
         first: the number of the first of the lines.
         quotes: whether a field may be quoted; if not, quotation marks are part of the text.
     """
@@ -83,70 +103,54 @@ def records(
     while ahead or (ahead := deque(islice(source, 1))):
         line = ahead.popleft()
         number += 1
-        if not line.strip():
+        if not line.strip(f"{shape.delimiter} \t"):
             continue
         if "\0" in line:
             yield Record(number, None, "holds a NUL byte, so it is not text as it was written")
-            continue
-        if not quotes or '"' not in line:
-            yield _counted(number, line.split(delimiter), columns)
-        elif (fields := _split(line, delimiter)) is not None:
-            yield _counted(number, fields, columns)
+        elif not quotes or '"' not in line:
+            yield shape.record(number, line.split(shape.delimiter))
+        elif (fields := split_fields(line, shape.delimiter)) is not None:
+            yield shape.record(number, fields)
         else:
             ahead.extend(islice(source, max(0, _MOST_LINES - len(ahead))))
-            used, record = _with_stray_quotes(number, line, ahead, delimiter, columns)
-            for _ in range(used):
+            further, record = _with_stray_quotes(number, line, ahead, shape)
+            for _ in range(further):
                 ahead.popleft()
-            number += used
+            number += further
             yield record
 
 
-def _counted(line: int, fields: list[str], columns: int, problem: str | None = None) -> Record:
-    if not any(field.strip() for field in fields):
-        return Record(line, [""] * columns, problem)
-    if len(fields) < columns or any(field.strip() for field in fields[columns:]):
-        count = f"{len(fields)} field{'s' if len(fields) > 1 else ''} in {columns} columns"
-        hint = "quote a field that holds a delimiter" if len(fields) > columns else "one is missing"
-        return Record(line, None, f"{count}; {hint}")
-    return Record(line, fields[:columns], problem)
-
-
-def _with_stray_quotes(
-    number: int, line: str, ahead: Sequence[str], delimiter: str, columns: int
-) -> tuple[int, Record]:
+def _with_stray_quotes(number: int, line: str, ahead: Sequence[str], shape: Shape) -> tuple[int, Record]:
     """A row whose quotes are not by the rules: (how many further lines it takes, the row)."""
-    if further := _closing_line(line, ahead, delimiter, columns):
+    plain = line.split(shape.delimiter)
+    if further := _closing_line(line, ahead, shape):
         group = [line, *islice(ahead, further)]
-        if not all(_fits(part.split(delimiter), columns) for part in group):
-            return further, _counted(number, _split("\n".join(group), delimiter) or [], columns)
+        if not all(shape.fits(part.split(shape.delimiter)) for part in group):
+            return further, shape.record(number, split_fields("\n".join(group), shape.delimiter) or [])
         problem = f"a quotation mark that is closed only in line {number + further}; taken as text, each line as a row"
-        return 0, _counted(number, _unquoted(line.split(delimiter), delimiter), columns, problem)
-    protected = _PROTECTED[delimiter].findall(line + delimiter) if line.count('"') % 2 == 0 else []
-    if _fits(protected, columns):
-        return 0, _counted(number, _unquoted(protected, delimiter), columns)
-    plain = line.split(delimiter)
-    if not _fits(plain, columns):
-        count = f"{len(plain)} fields in {columns} columns"
-        return 0, Record(number, None, f"a quotation mark that is not closed, and {count}")
-    problem = None if line.count('"') % 2 == 0 else "a quotation mark that is not closed; taken as text"
-    return 0, _counted(number, _unquoted(plain, delimiter), columns, problem)
+        return 0, shape.record(number, _unquoted(plain, shape), problem)
+    is_even = line.count('"') % 2 == 0
+    protected = _PROTECTED[shape.delimiter].findall(line + shape.delimiter) if is_even else []
+    if shape.fits(protected):
+        return 0, shape.record(number, _unquoted(protected, shape))
+    if shape.fits(plain):
+        problem = None if is_even else "a quotation mark that is not closed; taken as text"
+        return 0, shape.record(number, _unquoted(plain, shape), problem)
+    return 0, Record(number, None, f"a quotation mark that is not closed, and {shape.record(number, plain).problem}")
 
 
-def _closing_line(line: str, ahead: Sequence[str], delimiter: str, columns: int) -> int:
+def _closing_line(line: str, ahead: Sequence[str], shape: Shape) -> int:
     """How many lines further a quoted field is closed and makes a whole row; 0 if it is not, or a row stands before."""
     text = line
     for further, part in enumerate(ahead, 1):
-        fields = _split(part, delimiter)
-        if "\0" in part or (fields is not None and _fits(fields, columns)):
+        fields = split_fields(part, shape.delimiter)
+        if "\0" in part or (fields is not None and shape.fits(fields)):
             return 0
         text += "\n" + part
-        if '"' in part and (joined := _split(text, delimiter)) is not None:
-            return further if _fits(joined, columns) else 0
+        if text.count('"') % 2 == 0:  # whatever was opened is closed
+            joined = split_fields(text, shape.delimiter)
+            return further if joined is not None and shape.fits(joined) else 0
     return 0
-
-
-def _fits(fields: Sequence[str], columns: int) -> bool:
-    return len(fields) >= columns and not any(field.strip() for field in fields[columns:])
 
 
 # A field by RFC 4180 (with blanks around its quotes, as AudioSet writes it), and one in which any pair of quotes
@@ -156,7 +160,7 @@ _FIELD = {d: re.compile(rf' *"([^"]*+(?:""[^"]*+)*+)" *(?:([{d}])|\Z)|([^"{d}]*+
 _PROTECTED = {d: re.compile(rf'((?:[^"{d}]|"[^"]*+")*+)[{d}]') for d in _DELIMITERS}
 
 
-def _split(text: str, delimiter: str) -> list[str] | None:
+def split_fields(text: str, delimiter: str) -> list[str] | None:
     """The fields by RFC 4180; None if the quotes in a text are not by its rules."""
     fields, at = [], 0
     while match := _FIELD[delimiter].match(text, at):
@@ -168,6 +172,9 @@ def _split(text: str, delimiter: str) -> list[str] | None:
     return None
 
 
-def _unquoted(fields: Iterable[str], delimiter: str) -> list[str]:
+def _unquoted(fields: Iterable[str], shape: Shape) -> list[str]:
     """Fields without the quotes around those that are quoted as a whole."""
-    return [(_split(field, delimiter) or [field])[0] if field.strip().startswith('"') else field for field in fields]
+    return [
+        (split_fields(field, shape.delimiter) or [field])[0] if field.strip().startswith('"') else field
+        for field in fields
+    ]

@@ -13,7 +13,7 @@ from statistics import median
 from freud.corpus.tiers.columns import Columns, find_columns, label_column, plain_name
 from freud.corpus.tiers.intervals import UNNAMED, Interval, LabelFile, LabelRows, fail
 from freud.corpus.tiers.owner import of_recording
-from freud.corpus.tiers.records import Faults, Record, column_names, records, split_lines
+from freud.corpus.tiers.records import Faults, Record, Shape, column_names, records, split_fields, split_lines
 from freud.corpus.tiers.times import is_time, parse_time
 from freud.errors import FreudError
 
@@ -73,7 +73,10 @@ def _names(line: str, delimiter: str) -> list[str]:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    return line.split(None, 2) if delimiter == " " and "\t" not in line else line.split(delimiter.replace(" ", "\t"))
+    if delimiter == " " and "\t" not in line:
+        return line.split(None, 2)
+    sign = delimiter.replace(" ", "\t")
+    return (split_fields(line, sign) if sign != "\t" else None) or line.split(sign)
 
 
 def _is_row(fields: Sequence[str]) -> bool:
@@ -106,8 +109,8 @@ def _without_header(
 
 def _plain_records(lines: Sequence[str], delimiter: str) -> Iterable[Record]:
     if delimiter in ",;":
-        columns = median(len(line.split(delimiter)) for line in lines if '"' not in line) if lines else 3
-        yield from records(lines, delimiter, 2 if columns == 2 else 3)
+        widths = [len(_fields(line, delimiter)) for line in lines if line.strip()]
+        yield from records(lines, Shape(delimiter, 2 if median(widths) == 2 else 3))
         return
     for number, line in enumerate(lines, 1):
         if "\0" in line:
@@ -135,9 +138,10 @@ def _with_header(
     for index in (columns.start, columns.end):
         if names.count(names[index]) > 1:
             fail(path, at + 1, f"two columns are called {names[index]}; rename one")
-    names = names[: max(index for index, name in enumerate(names) if name) + 1]
+    unnamed = next(count for count, name in enumerate(reversed(names)) if name)
+    names = names[: len(names) - unnamed]
     rows, notes = LabelRows(path), []
-    body = records(lines[at + 1 :], delimiter, len(names), at + 2, quotes=not columns.is_raven)
+    body = records(lines[at + 1 :], Shape(delimiter, len(names), unnamed), at + 2, quotes=not columns.is_raven)
     timed = _timed_rows(body, columns, rows.faults)
     values = [fields for _, fields in timed]
     label, unused = label_column(names, columns, values)
@@ -202,11 +206,13 @@ def _unit(path: Path, times: Sequence[tuple[str, str]], is_whisper: bool, durati
     """
     if not times or not all(start.strip().isdecimal() and end.strip().isdecimal() for start, end in times):
         return 1.0
-    last = max(int(end) for _, end in times)
+    last = max(float(end) for _, end in times)
     beyond = duration is not None and last > duration + 1
-    if is_whisper and (beyond or max(int(end) - int(start) for start, end in times) > 60):
+    if is_whisper and (beyond or max(float(end) - float(start) for start, end in times) > 60):
         return 0.001
     if beyond and duration is not None and last <= 1000 * (duration + 1):
         advice = "if they are milliseconds, give it a header with start_ms and end_ms"
-        raise FreudError(f"{path}: its whole numbers run to {last}, and the recording lasts {duration:.2f} s; {advice}")
+        raise FreudError(
+            f"{path}: its whole numbers run to {last:g}, and the recording lasts {duration:.2f} s; {advice}"
+        )
     return 1.0

@@ -199,13 +199,13 @@ class _Tokens:
         return self._ahead[1]
 
     def _next(self, kind: str, what: str) -> str:
-        found = self.peek()
+        token_kind = self.peek()
         assert self._ahead is not None
         self.line, _, value = self._ahead
         self._ahead = None
-        if found != kind:
-            given = "the file ends" if found == "end" else f"found {value[:40]!r}"
-            self.fail(f"{what} ({kind}), but {given}")
+        if token_kind != kind:
+            reason = "the file ends" if token_kind == "end" else f"found {value[:40]!r}"
+            self.fail(f"{what} ({kind}), but {reason}")
         return value
 
     def text(self, what: str) -> str:
