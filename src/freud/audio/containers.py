@@ -50,6 +50,7 @@ class Container:
         name: what to call it in messages.
         kind: FFmpeg's name of the format, where it is known; found out if not.
         is_cut: whether the file is known to end early; decoding it then ends with that error.
+        share: how much of the sound that its header states is there, if it is cut and that is known.
         origin: whether times count from the first of all streams (as players do), not from the movie's own zero.
         stated: the frames that a header states, for decoded ones to be compared with.
     """
@@ -61,13 +62,15 @@ class Container:
         *,
         kind: str | None = None,
         is_cut: bool = False,
+        share: float = 1.0,
         origin: bool = True,
         stated: int | None = None,
     ) -> None:
         import av
         import av.error
 
-        self.name, self.notes, self._is_cut, self._stated = name, [], is_cut, stated
+        self.name, self.notes, self._stated = name, [], stated
+        self._is_cut, self._share = is_cut or share < 1, share
         self._errors = (av.error.FFmpegError, OSError)
         raw.seek(0)
         try:
@@ -155,7 +158,7 @@ class Container:
         except self._errors:
             seconds = total / self.rate
             if self._is_cut:
-                raise cut_short(self.name, seconds, self._stated_seconds() or None) from None
+                raise self._cut_short(total) from None
             raise AudioError(f"{self.name}: damaged or cut short after {seconds:.1f} s") from None
 
     def _place(self, packets: Iterator[Packet]) -> Iterator[np.ndarray]:
@@ -236,12 +239,17 @@ class Container:
 
     def _check_length(self, total: int) -> None:
         """Refuse a file that ends early: what a codec puts before and behind the sound is a frame each."""
-        stated = self._stated_seconds()
         if self._is_cut:
-            raise cut_short(self.name, total / self.rate, stated if stated > total / self.rate else None)
+            raise self._cut_short(total)
+        stated = self._stated_seconds()
         slack = 0 if self._stated is not None else 2 * self._longest + 0.005 * self.rate
         if total < stated * self.rate - slack:
             raise cut_short(self.name, total / self.rate, stated)
+
+    def _cut_short(self, total: int) -> AudioError:
+        seconds = total / self.rate
+        stated = seconds / self._share if self._share < 1 else self._stated_seconds()
+        return cut_short(self.name, seconds, stated if stated > seconds else None)
 
     def _stated_seconds(self) -> float:
         """The time at which the sound ends by the header, or 0; that of a bare stream is a guess from its bit rate."""

@@ -8,10 +8,12 @@ Sources: ISO 11172-3, 2.4.1.3; the Xing, LAME and VBRI tags as LAME and Fraunhof
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from freud.audio.layout import read_at
 from freud.audio.view import Piece
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # by version bits
@@ -24,6 +26,7 @@ _KBITS = {  # by (MPEG-1, layer)
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SEARCH = 1 << 20  # bytes before the first frame that are searched
+_MARK = re.compile(rb"\xff|ID3[\x02-\x04]\x00|APETAGEX")  # where a frame or a tag may begin
 _SURE = 4  # frames in a row that cannot be chance
 
 
@@ -113,7 +116,7 @@ def read_stream(raw: BinaryIO, size: int) -> Stream | None:
     part: Part | None = None
     cut_frame = False
     while at < size:
-        head = _read(raw, at, 4)
+        head = read_at(raw, at, 4)
         if tag := _tag_length(raw, at, head):
             at, part = at + tag, None
             continue
@@ -150,7 +153,7 @@ def corrected_pieces(raw: BinaryIO, part: Part) -> list[Piece]:
     """The part as a file of its own, with the true count of frames in its tag."""
     if part.count_at is None or part.counted == part.frames:
         return [(part.start, part.end)]
-    head = _read(raw, part.start, part.count_at - part.start) + part.frames.to_bytes(4, "big")
+    head = read_at(raw, part.start, part.count_at - part.start) + part.frames.to_bytes(4, "big")
     return [head, (part.count_at + 4, part.end)]
 
 
@@ -161,9 +164,9 @@ def _alike(frame: Frame, other: Frame) -> bool:
 def _is_sure(raw: BinaryIO, at: int, size: int, first: bool) -> bool:
     """Whether enough frames follow each other from `at` on, or frames and tags reach the end of the file."""
     for _ in range(_SURE if first else 2):
-        frame = parse_frame(_read(raw, at, 4))
+        frame = parse_frame(read_at(raw, at, 4))
         if frame is None:
-            return bool(_tag_length(raw, at, _read(raw, at, 4)))
+            return bool(_tag_length(raw, at, read_at(raw, at, 4)))
         at += frame.length
         if at >= size:
             return True
@@ -174,48 +177,44 @@ def _find_frame(raw: BinaryIO, at: int, size: int, first: bool) -> int | None:
     """The next position from which frames follow each other, or that of a tag."""
     limit = min(size, at + _SEARCH) if first else size
     while at < limit:
-        block = _read(raw, at, 1 << 16)
-        found = -1
-        while (found := block.find(b"\xff", found + 1)) >= 0:
-            if _is_sure_frame(raw, at + found, size, first):
-                return at + found
+        block = read_at(raw, at, 1 << 16)
+        for match in _MARK.finditer(block):
+            position = at + match.start()
+            if match[0] != b"\xff" or (parse_frame(read_at(raw, position, 4)) and _is_sure(raw, position, size, first)):
+                return position
         if len(block) < 1 << 16:
             return None
         at += len(block)
     return None
 
 
-def _is_sure_frame(raw: BinaryIO, at: int, size: int, first: bool) -> bool:
-    return parse_frame(_read(raw, at, 4)) is not None and _is_sure(raw, at, size, first)
-
-
 def _tag_length(raw: BinaryIO, at: int, head: bytes) -> int:
     """Length of the ID3v2, ID3v1, APE or Lyrics3 tag at `at`, or 0."""
     if head[:3] == b"ID3":
-        flags, *digits = _read(raw, at + 5, 5)
+        flags, *digits = read_at(raw, at + 5, 5)
         length = sum((digit & 127) << shift for digit, shift in zip(digits, (21, 14, 7, 0), strict=True))
         return 10 + length + (10 if flags & 0x10 else 0)
     if head[:3] == b"TAG":
         return 128
     if head == b"APET":
-        length, _, flags = struct.unpack("<III", _read(raw, at + 12, 12))
+        length, _, flags = struct.unpack("<III", read_at(raw, at + 12, 12))
         return 32 + (length if flags & 1 << 29 else 0)  # a header states the items and the footer; a footer is last
     if head == b"LYRI":
-        rest = _read(raw, at, 1 << 16)
+        rest = read_at(raw, at, 1 << 16)
         end = rest.find(b"LYRICS200")
         return end + 9 if end >= 0 else 0
     return 0
 
 
 def _has_content(raw: BinaryIO, start: int, end: int) -> bool:
-    return bool(_read(raw, start, min(end - start, 1 << 16)).strip(b"\0"))
+    return bool(read_at(raw, start, min(end - start, 1 << 16)).strip(b"\0"))
 
 
 def _read_count(raw: BinaryIO, position: int, frame: Frame) -> tuple[int | None, int | None, int | None, int] | None:
     """(frames, bytes, where frames are stated, samples to leave out) of a frame's tag; None if it holds sound."""
     if frame.layer != 3:
         return None
-    data = _read(raw, position, frame.length)
+    data = read_at(raw, position, frame.length)
     start = 4 + frame.side
     if data[36:40] == b"VBRI":
         _, _, total, count = struct.unpack(">HHII", data[42:54])
@@ -237,8 +236,3 @@ def _read_count(raw: BinaryIO, position: int, frame: Frame) -> tuple[int | None,
     if len(lame) == 24 and lame[:4] in {b"LAME", b"Lavf", b"Lavc", b"L3.9"}:
         trimmed = (lame[21] << 4 | lame[22] >> 4) + ((lame[22] & 15) << 8 | lame[23])
     return count, total, count_at, trimmed
-
-
-def _read(raw: BinaryIO, at: int, count: int) -> bytes:
-    raw.seek(at)
-    return raw.read(count)

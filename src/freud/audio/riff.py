@@ -39,7 +39,7 @@ def read_riff(raw: BinaryIO, size: int) -> Layout | None:
                 at = end if is_open else start + length
             else:
                 at = start + length
-            if at > size:
+            if at >= size:
                 break
             if at & 1 and read_chunk(raw, at, size, order) is None:  # most writers pad to an even length
                 at += 1
