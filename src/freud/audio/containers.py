@@ -31,7 +31,7 @@ _START_TOLERANCE = 0.002
 _ASF_DELAY = 0.1  # seconds; the decoder of WMA gives nothing for its first two frames, which is no late start
 _AGREEING = 8  # packets
 _MOST_SILENCE = 4 * 3600.0  # seconds in all; more is damage
-_MOST_OVERLAP = 1.0  # seconds in all; more is another recording
+_MOST_OVERLAP = 1.0  # seconds in all, besides 1 % for a clock that drifts; more is another recording
 _NOTES = 3  # gaps that are told one by one
 
 Packet = tuple[int | None, np.ndarray]  # position of the first sample by its time, samples [n, channels]
@@ -189,7 +189,7 @@ class Container:
         at = shifts[-1][1] / self.rate
         if silence > _MOST_SILENCE:
             raise AudioError(f"{self.name}: damaged: its time stamps jump by {silence:.0f} s, at {at:.1f} s")
-        if overlap > _MOST_OVERLAP:
+        if overlap > _MOST_OVERLAP + 0.01 * at:
             raise AudioError(
                 f"{self.name}: its time stamps go back by {overlap:.1f} s, at {at:.1f} s: "
                 "it holds several recordings; split it"
