@@ -6,6 +6,7 @@ then players and annotation tools show silence there; so do we, or every later l
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -72,9 +73,11 @@ class Container:
         self.name, self.notes, self._stated = name, [], stated
         self._is_cut, self._share = is_cut or share < 1, share
         self._errors = (av.error.FFmpegError, OSError)
-        raw.seek(0)
+        # FFmpeg seeks where a damaged header sends it; a view allows that, a file complains.
+        view = raw if isinstance(raw, View) else View(raw, [(0, raw.seek(0, io.SEEK_END))])
+        view.seek(0)
         try:
-            self.container: Any = av.open(raw, format=kind, options={"format_whitelist": _FORMATS})
+            self.container: Any = av.open(view, format=kind, options={"format_whitelist": _FORMATS})
         except (*self._errors, ValueError):
             raise (_cut_before_index(name) if is_cut else not_audio(name)) from None
         try:

@@ -207,7 +207,8 @@ def _open(raw: BinaryIO, size: int, name: str) -> Source:
         return Container(raw, name, is_cut=chain.is_cut, origin=chain.fragmented or head[4:8] not in boxes.MP4)
     if (stream := mpeg.read_stream(raw, size)) is not None:
         return _open_mpeg(raw, size, stream, name)
-    sound = _try_libsndfile(raw, name)
+    # libsndfile takes for an MP3 what looks like a frame or a tag; the MP3s were sorted out above.
+    sound = None if head.startswith((b"\xff", b"ID3")) else _try_libsndfile(raw, name)
     return sound or Container(raw, name, is_cut=bare.ends_within_adts_frame(raw, size))
 
 
@@ -218,9 +219,7 @@ def _try_libsndfile(raw: Raw, name: str) -> SoundFile | None:
     except (soundfile.SoundFileError, ValueError, TypeError):
         return None
     sound = source.sound
-    # An MP3 in another container has a guess for its length; in GSM 6.10 a byte of padding counts as a block.
-    is_guess = sound.subtype == "GSM610" or (sound.subtype.startswith("MPEG") and sound.format != "MP3")
-    if 0 < sound.frames < _LONGEST and not is_guess:
+    if 0 < sound.frames < _LONGEST and sound.subtype != "GSM610":  # of which it takes a byte of padding for a block
         return source
     source.close()
     return None
