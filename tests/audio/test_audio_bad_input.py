@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import subprocess
 import sys
+import tracemalloc
 
 import av
 import numpy as np
@@ -108,6 +110,65 @@ def test_samples_that_are_not_numbers(tmp_path, bad):
     assert len(audio.load(tmp_path / "a.wav", offset=3.0)) == 22 * 16_000
     with pytest.raises(audio.AudioError, match=r"array: .*first at 2\.000 s"):
         audio.from_array(samples, 8_000)
+
+
+@pytest.mark.parametrize("peak", [1.5, 10.0])
+def test_floats_that_overshoot_stay_as_they_are(tmp_path, peak):
+    samples = peak * tone(16_000)[:, 0] / 0.5
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.load(tmp_path / "a.wav"), samples.astype(np.float32))
+    np.testing.assert_array_equal(audio.from_array(samples, 16_000), samples.astype(np.float32))
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("peak", [128, 32_767, 2**31])
+def test_integers_that_were_stored_as_floats_are_refused(tmp_path, subtype, peak):
+    samples = peak * tone(16_000)[:, 0] / 0.5
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype=subtype)
+    assert "but floats are read as -1 to 1; divide them by 32768" in reason(tmp_path / "a.wav")
+    with pytest.raises(audio.AudioError, match="array: holds samples of up to"):
+        audio.from_array(samples, 16_000)
+    integers = (samples / peak * 32_767).astype(np.int16)
+    np.testing.assert_allclose(audio.from_array(integers, 16_000), samples / peak, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0, 1, 999, 2**31 - 1, 2**32 - 1])
+def test_a_sample_rate_that_nothing_has_is_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", tone(16_000), 16_000)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[24:28] = struct.pack("<I", rate)
+    (tmp_path / "a.wav").write_bytes(data)
+    assert reason(tmp_path / "a.wav")
+    with pytest.raises(audio.AudioError, match="sample rate"):
+        audio.from_array(tone(16_000), rate)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OverflowError(), MemoryError(), RuntimeError("a\nb"), struct.error("y")]
+)
+def test_whatever_a_decoder_raises_is_an_audio_error(tmp_path, monkeypatch, error):
+    soundfile.write(tmp_path / "a.wav", tone(16_000), 16_000)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    assert reason(tmp_path / "a.wav")
+
+
+def test_a_flac_of_an_hour_of_silence_is_streamed_in_little_memory(tmp_path):
+    """A file of a few kB that decodes to 230 MB."""
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(path, "w", 8_000, 1, "PCM_16") as file:
+        minute = np.zeros(60 * 8_000, np.int16)
+        for _ in range(60):
+            file.write(minute)
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    assert sum(map(len, audio.stream(path))) == 3600 * 16_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
 
 
 def test_a_header_without_samples(tmp_path):

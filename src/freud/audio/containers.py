@@ -6,6 +6,7 @@ then players and annotation tools show silence there; so do we, or every later l
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -31,7 +32,7 @@ _START_TOLERANCE = 0.002
 _ASF_DELAY = 0.1  # seconds; the decoder of WMA gives nothing for its first two frames, which is no late start
 _AGREEING = 8  # packets
 _MOST_SILENCE = 4 * 3600.0  # seconds in all; more is damage
-_MOST_OVERLAP = 1.0  # seconds in all; more is another recording
+_MOST_OVERLAP = 1.0  # seconds in all, besides 1 % for a clock that drifts; more is another recording
 _NOTES = 3  # gaps that are told one by one
 
 Packet = tuple[int | None, np.ndarray]  # position of the first sample by its time, samples [n, channels]
@@ -50,6 +51,7 @@ class Container:
         name: what to call it in messages.
         kind: FFmpeg's name of the format, where it is known; found out if not.
         is_cut: whether the file is known to end early; decoding it then ends with that error.
+        share: how much of the sound that its header states is there, if it is cut and that is known.
         origin: whether times count from the first of all streams (as players do), not from the movie's own zero.
         stated: the frames that a header states, for decoded ones to be compared with.
     """
@@ -61,17 +63,21 @@ class Container:
         *,
         kind: str | None = None,
         is_cut: bool = False,
+        share: float = 1.0,
         origin: bool = True,
         stated: int | None = None,
     ) -> None:
         import av
         import av.error
 
-        self.name, self.notes, self._is_cut, self._stated = name, [], is_cut, stated
+        self.name, self.notes, self._stated = name, [], stated
+        self._is_cut, self._share = is_cut or share < 1, share
         self._errors = (av.error.FFmpegError, OSError)
-        raw.seek(0)
+        # FFmpeg seeks where a damaged header sends it; a view allows that, a file complains.
+        view = raw if isinstance(raw, View) else View(raw, [(0, raw.seek(0, io.SEEK_END))])
+        view.seek(0)
         try:
-            self.container: Any = av.open(raw, format=kind, options={"format_whitelist": _FORMATS})
+            self.container: Any = av.open(view, format=kind, options={"format_whitelist": _FORMATS})
         except (*self._errors, ValueError):
             raise (_cut_before_index(name) if is_cut else not_audio(name)) from None
         try:
@@ -155,7 +161,7 @@ class Container:
         except self._errors:
             seconds = total / self.rate
             if self._is_cut:
-                raise cut_short(self.name, seconds, self._stated_seconds() or None) from None
+                raise self._cut_short(total) from None
             raise AudioError(f"{self.name}: damaged or cut short after {seconds:.1f} s") from None
 
     def _place(self, packets: Iterator[Packet]) -> Iterator[np.ndarray]:
@@ -186,7 +192,7 @@ class Container:
         at = shifts[-1][1] / self.rate
         if silence > _MOST_SILENCE:
             raise AudioError(f"{self.name}: damaged: its time stamps jump by {silence:.0f} s, at {at:.1f} s")
-        if overlap > _MOST_OVERLAP:
+        if overlap > _MOST_OVERLAP + 0.01 * at:
             raise AudioError(
                 f"{self.name}: its time stamps go back by {overlap:.1f} s, at {at:.1f} s: "
                 "it holds several recordings; split it"
@@ -236,12 +242,17 @@ class Container:
 
     def _check_length(self, total: int) -> None:
         """Refuse a file that ends early: what a codec puts before and behind the sound is a frame each."""
-        stated = self._stated_seconds()
         if self._is_cut:
-            raise cut_short(self.name, total / self.rate, stated if stated > total / self.rate else None)
+            raise self._cut_short(total)
+        stated = self._stated_seconds()
         slack = 0 if self._stated is not None else 2 * self._longest + 0.005 * self.rate
         if total < stated * self.rate - slack:
             raise cut_short(self.name, total / self.rate, stated)
+
+    def _cut_short(self, total: int) -> AudioError:
+        seconds = total / self.rate
+        stated = seconds / self._share if self._share < 1 else self._stated_seconds()
+        return cut_short(self.name, seconds, stated if stated > seconds else None)
 
     def _stated_seconds(self) -> float:
         """The time at which the sound ends by the header, or 0; that of a bare stream is a guess from its bit rate."""

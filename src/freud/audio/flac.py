@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
-_SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_SYNC = re.compile(rb"\xff[\xf8\xf9][\x10-\xfe][\x00-\xaf]")  # and a size, a rate and channels that there can be
 _WINDOW = 1 << 15  # bytes to search for a frame where the header does not say how long frames are
 _CODED_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 8) for n in range(8, 16)}}
 
@@ -97,10 +97,17 @@ def _parse_frame(head: bytes, info: StreamInfo) -> tuple[int, int] | None:
 
 
 def _crc8(data: bytes) -> int:
-    """With the polynomial x^8 + x^2 + x + 1."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+        crc = _CRC8[crc ^ byte]
     return crc
+
+
+def _crc8_step(crc: int) -> int:
+    """Shift a byte through the polynomial x^8 + x^2 + x + 1."""
+    for _ in range(8):
+        crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+    return crc
+
+
+_CRC8 = [_crc8_step(byte) for byte in range(256)]

@@ -66,7 +66,7 @@ def is_open_length(length: int, bits: int = 32) -> bool:
 def read_chunk(raw: BinaryIO, at: int, size: int, order: str) -> tuple[bytes, int, int] | None:
     """(name, length, position of its content) of the chunk at `at`, or None if there is none."""
     head = read_at(raw, at, 8) if at + 8 <= size else b""
-    if len(head) < 8 or not _NAME.fullmatch(head[:4]) or head[:4] in _FILES:
+    if len(head) < 8 or not _NAME.fullmatch(head[:4]) or head[:4] in _FILES or head.startswith((b"TAG", b"APETAGEX")):
         return None
     return head[:4], struct.unpack(order + "I", head[4:])[0], at + 8
 

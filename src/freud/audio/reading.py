@@ -214,13 +214,14 @@ def _mono(block: np.ndarray) -> np.ndarray:
     elif block.dtype.kind == "u":
         scale = (np.iinfo(block.dtype).max + 1) / 2
     wide = np.float64 if block.dtype.itemsize >= 4 and block.dtype != np.float32 else np.float32
-    total = block[:, 0].astype(wide)
-    for channel in range(1, block.shape[1]):
-        total += block[:, channel]
-    total /= block.shape[1] * scale
-    if block.dtype.kind == "u":
-        total -= 1.0
-    return total.astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore", over="ignore"):  # what comes of it is refused by name
+        total = block[:, 0].astype(wide)
+        for channel in range(1, block.shape[1]):
+            total += block[:, channel]
+        total /= block.shape[1] * scale
+        if block.dtype.kind == "u":
+            total -= 1.0
+        return total.astype(np.float32, copy=False)
 
 
 def _resampled(blocks: Iterator[np.ndarray], rate: int, name: str) -> Iterator[np.ndarray]:

@@ -14,6 +14,8 @@ from freud.audio.view import Piece
 
 _FORM = re.compile(rb"(?:RIFF|RIFX|RF64|BW64)....WAVE", re.DOTALL)
 
+_MPEG = {0x50, 0x55}  # formats of MPEG audio, whose length libsndfile guesses
+
 
 def read_riff(raw: BinaryIO, size: int) -> Layout | None:
     """A WAV file, or several one behind the other, each with one data chunk or more."""
@@ -39,7 +41,9 @@ def read_riff(raw: BinaryIO, size: int) -> Layout | None:
                 at = end if is_open else start + length
             else:
                 at = start + length
-            if at > size:
+                if name == b"fmt " and struct.unpack(order + "H", read_at(raw, start, 2))[0] in _MPEG:
+                    layout.ffmpeg = True
+            if at >= size:
                 break
             if at & 1 and read_chunk(raw, at, size, order) is None:  # most writers pad to an even length
                 at += 1

@@ -100,9 +100,11 @@ class SoundFile:
                 is_whole = len(self.sound.read(1)) == 1
             except soundfile.SoundFileError:
                 is_whole = False
-            self.close()  # after a failure it cannot even go back
-            self._open()
-            if not is_whole:
+            if is_whole:
+                self.sound.seek(0)
+            else:
+                self.close()  # after a failure it cannot even go back
+                self._open()
                 for _ in self.blocks():  # raises the error that says where it ends
                     pass
         return self.sound.frames
@@ -184,7 +186,7 @@ Source = SoundFile | Container | Chain
 def _open(raw: BinaryIO, size: int, name: str) -> Source:
     """Look into the container, and open what it holds with the reader that reads all of it."""
     raw.seek(0)
-    head = raw.read(16)
+    head = raw.read(1 << 12)
     try:
         layout = headers.read_layout(raw, size)
     except UnreadableError as error:
@@ -193,8 +195,8 @@ def _open(raw: BinaryIO, size: int, name: str) -> Source:
         return _open_layout(raw, layout, name)
     if (info := flac.read_stream_info(raw)) is not None:
         return _open_flac(raw, size, info, name)
-    if head.startswith(b"OggS") and (links := ogg.read_links(raw, size)) is not None:
-        return _open_ogg(raw, *links, name)
+    if b"OggS" in head and (pages := ogg.read_pages(raw, size)).links:
+        return _open_ogg(raw, size, pages, name)
     if head.startswith(b"#!AMR") and (frames := bare.read_amr(raw, size)) is not None:
         return _open_amr(raw, *frames, name)
     if (chain := boxes.read_boxes(raw, size)) is not None:
@@ -205,7 +207,8 @@ def _open(raw: BinaryIO, size: int, name: str) -> Source:
         return Container(raw, name, is_cut=chain.is_cut, origin=chain.fragmented or head[4:8] not in boxes.MP4)
     if (stream := mpeg.read_stream(raw, size)) is not None:
         return _open_mpeg(raw, size, stream, name)
-    sound = _try_libsndfile(raw, name)
+    # libsndfile takes for an MP3 what looks like a frame or a tag; the MP3s were sorted out above.
+    sound = None if head.startswith((b"\xff", b"ID3")) else _try_libsndfile(raw, name)
     return sound or Container(raw, name, is_cut=bare.ends_within_adts_frame(raw, size))
 
 
@@ -216,9 +219,7 @@ def _try_libsndfile(raw: Raw, name: str) -> SoundFile | None:
     except (soundfile.SoundFileError, ValueError, TypeError):
         return None
     sound = source.sound
-    # An MP3 in another container has a guess for its length; in GSM 6.10 a byte of padding counts as a block.
-    is_guess = sound.subtype == "GSM610" or (sound.subtype.startswith("MPEG") and sound.format != "MP3")
-    if 0 < sound.frames < _LONGEST and not is_guess:
+    if 0 < sound.frames < _LONGEST and sound.subtype != "GSM610":  # of which it takes a byte of padding for a block
         return source
     source.close()
     return None
@@ -227,33 +228,30 @@ def _try_libsndfile(raw: Raw, name: str) -> SoundFile | None:
 def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
     views = [raw] if layout.pieces is None else [View(raw, pieces) for pieces in layout.pieces]
 
-    is_cut = layout.stated is not None and layout.stated > layout.present
+    share = 1.0 if layout.stated is None or layout.stated <= layout.present else layout.present / layout.stated
+    if not share:
+        raise AudioError(f"{name}: ends within its header: the file is cut short")
 
     def open_view(view: Raw) -> SoundFile | Container:
         sound = None if layout.ffmpeg else _try_libsndfile(view, name)
-        return sound or Container(view, name, stated=layout.frames)
-
-    if is_cut and not layout.present:
-        raise AudioError(f"{name}: ends within its header: the file is cut short")
+        return sound or Container(view, name, share=share, stated=layout.frames)
 
     def open_all() -> Source:
         if len(views) == 1:
             return open_view(views[0])
         return Chain([lambda view=view: open_view(view) for view in views], name)
 
-    if is_cut or layout.behind:
+    if share < 1 or layout.behind:
         source = open_all()
         try:
             seconds = source.count() / source.rate
-        except AudioError as error:
-            raise (AudioError(str(error).replace("damaged or ", "")) if is_cut else error) from None
         finally:
             source.close()
-        second = seconds / layout.present  # of a byte
-        if is_cut:
-            raise cut_short(name, seconds, second * (layout.stated or 0))
-        if layout.behind * second > TOLERANCE:
-            raise two_lengths(name, seconds, seconds + layout.behind * second)
+        if share < 1:
+            raise cut_short(name, seconds, seconds / share)
+        behind = seconds * layout.behind / layout.present
+        if behind > TOLERANCE:
+            raise two_lengths(name, seconds, seconds + behind)
         layout.notes += (f"{layout.behind} bytes behind its sound are left out",)
     source = open_all()
     source.notes += layout.notes
@@ -279,30 +277,35 @@ def _open_flac(raw: BinaryIO, size: int, info: flac.StreamInfo, name: str) -> So
     return sound or Container(raw, name, kind="flac")
 
 
-def _open_ogg(raw: BinaryIO, links: list[ogg.Link], ends_within_page: bool, name: str) -> Source:
-    def open_link(link: ogg.Link, is_cut: bool = False) -> SoundFile | Container:
-        view: Raw = raw if len(links) == 1 else View(raw, [(link.start, link.end)])
-        sound = None if link.lost or is_cut else _try_libsndfile(view, name)
-        return sound or Container(view, name)
+def _open_ogg(raw: BinaryIO, size: int, pages: ogg.Pages, name: str) -> Source:
+    links = pages.links
 
-    if ends_within_page or any(link.open for link in links):
+    def open_link(link: ogg.Link) -> SoundFile | Container:
+        view: Raw = raw if (link.start, link.end) == (0, size) else View(raw, [(link.start, link.end)])
+        sound = None if link.lost or link.open else _try_libsndfile(view, name)
+        return sound or Container(view, name, kind="ogg")
+
+    if pages.ends_within_page or any(link.open for link in links):
         seconds = 0.0
         for link in links:
-            # The cut one is given to FFmpeg, which reads on to the end; in its first page there may be nothing to read.
+            # In the first pages of a cut one there may be nothing to read.
             with contextlib.suppress(AudioError) if link.open else contextlib.nullcontext():
-                part = open_link(link, is_cut=bool(link.open))
+                part = open_link(link)
                 try:
                     seconds += part.count() / part.rate
                 finally:
                     part.close()
             if link.open:
                 break
-        within = "within a page" if ends_within_page else "without a last page"
+        within = "within a page" if pages.ends_within_page else "without a last page"
         raise AudioError(f"{name}: ends {within}, after {seconds:.1f} s: the file is cut short")
     if len(links) == 1:
-        return open_link(links[0])
-    source = Chain([lambda link=link: open_link(link) for link in links], name)
-    source.notes.append(f"is {len(links)} Ogg streams one behind the other: all are read")
+        source: Source = open_link(links[0])
+    else:
+        source = Chain([lambda link=link: open_link(link) for link in links], name)
+        source.notes.append(f"is {len(links)} Ogg streams one behind the other: all are read")
+    if pages.junk:
+        source.notes.append(f"{pages.junk} bytes in it are no Ogg pages, and are left out")
     return source
 
 
