@@ -158,6 +158,7 @@ def _batch(
     """A BatchTopK SAE: jumprelu with its one threshold, or, if that was never set, the k largest of each frame."""
     d_sae = len(weights[1])
     threshold = reading.tensor(state, "threshold", path, ()) if "threshold" in state else torch.tensor(-1.0)
+    reading.check_finite({"threshold": threshold}, path)
     if threshold >= 0:
         return JumpReLUSAE(*weights, threshold=threshold.expand(d_sae).clone(), metadata=metadata)
     return TopKSAE(*weights, k=_k(state, trainer, d_sae, path), metadata={**metadata, "threshold": "never set"})

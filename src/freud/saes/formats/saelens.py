@@ -89,7 +89,7 @@ def load(folder: Path) -> SAE:
             f"{', '.join(NORMALIZATIONS)}: fold it into the weights in SAELens"
         )
     # hook_z flattens the heads of a frame into one vector, which is what our attn.heads sites hold anyway
-    if config["reshape_activations"] not in {"none", "hook_z"}:
+    if config["reshape_activations"] not in ("none", "hook_z"):
         raise FreudError(f"{path}: reshape_activations is {config['reshape_activations']!r}; only 'none' can be read")
     metadata = config["metadata"]
     if not isinstance(metadata, dict):
@@ -102,7 +102,7 @@ def load(folder: Path) -> SAE:
     architecture = config["architecture"]
     by_norm = reading.switch(config, "rescale_acts_by_decoder_norm", path)
     for name in ("activation_fn", "activation_fn_str"):  # of before version 6
-        if config.get(name) not in {None, "relu", "topk"}:
+        if config.get(name) not in (None, "relu", "topk"):
             raise FreudError(f"{path}: {name} is {str(config[name])[:40]!r}; expected relu or topk")
     tensors = reading.safetensors(folder / WEIGHTS)
     if (
@@ -179,7 +179,7 @@ def _current(config: dict[str, Any]) -> dict[str, Any]:
         metadata = {name.replace("hook_point", "hook_name"): config[name] for name in kept if name in config}
         config["metadata"] = metadata
         kwargs = config.get("activation_fn_kwargs")
-        if "topk" in {config.get("activation_fn_str"), config.get("activation_fn")} and isinstance(kwargs, dict):
+        if "topk" in (config.get("activation_fn_str"), config.get("activation_fn")) and isinstance(kwargs, dict):
             config |= {"architecture": "topk", "k": kwargs.get("k")}
         elif "hook_name" in metadata:
             config.setdefault("architecture", "standard")
