@@ -15,7 +15,9 @@ from synthetic import RATE, SITE, brute_events, brute_peaks, make_corpus, make_s
 import freud
 from freud import FreudError
 from freud.features import FeatureIndex, build
+from freud.naming.sources import Latents
 from freud.saes import SAE
+from freud.saes.abstopk import AbsTopKSAE
 
 LENGTHS = (7, 1, 30, 12, 3, 19)
 WIDTH, LATENTS = 5, 11
@@ -105,6 +107,29 @@ def test_latents_equal_brute_force(tmp_path: Path, sizes: int, dead: tuple[int, 
     assert set(dead) <= set(np.flatnonzero(features(index)["dead"]).tolist())
     assert index.count_dead() == features(index)["dead"].sum()
     assert (index.features, index.frames, index.site) == (LATENTS, sum(LENGTHS), SITE)
+
+
+def test_latents_with_a_sign_equal_brute_force(tmp_path: Path, sizes: int):
+    clips = make_clips()
+    store = make_store(tmp_path / "acts", clips, sizes)
+    plain = make_sae(WIDTH, LATENTS, k=3)
+    sae = AbsTopKSAE(plain.W_enc, plain.b_enc, plain.W_dec, plain.b_dec, k=3, metadata=plain.metadata)
+    with torch.no_grad():
+        sae.b_enc[2] = -1000.0  # always active, below zero
+    index = freud.index(store, sae, tmp_path / "index", corpus=make_corpus(len(clips)), progress=False)
+    dense = dense_latents(sae, clips)
+    active = [clip != 0 for clip in dense]
+    assert min(clip.min() for clip in dense) < 0 < max(clip.max() for clip in dense)
+    events = brute_events(active, dense)
+    same_rows(table(index, "events"), events)
+    check_features(index, dense, active, events)
+    columns = features(index)
+    values = np.concatenate(dense)
+    assert columns["histogram"].sum(1).tolist() == columns["active_frames"].tolist()
+    assert np.isfinite(columns["threshold_low"]).tolist() == (values < 0).any(0).tolist()
+    assert columns["histogram_low"] == pytest.approx(np.minimum(values.min(0), 0))
+    with pytest.raises(FreudError, match=r"is also negative: latents with a sign \(abstopk\) cannot be named"):
+        _ = Latents(index).edges
 
 
 def test_neurons_equal_brute_force(tmp_path: Path, sizes: int, monkeypatch: pytest.MonkeyPatch):

@@ -133,6 +133,9 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
         ({"reshape_activations": "other"}, r"cfg.json: reshape_activations is 'other'; only 'none'"),
         ({"d_in": 7}, r"cfg.json: d_in is 7, but the tensors have 6"),
         ({"d_sae": 2**40}, r"cfg.json: d_sae is 1099511627776, but the tensors have 20"),
+        ({"activation_fn_str": "tanh-relu"}, r"cfg.json: activation_fn_str is 'tanh-relu'; expected relu or topk"),
+        ({"apply_b_dec_to_input": "no"}, r"apply_b_dec_to_input is 'no'; expected true or false"),
+        ({"rescale_acts_by_decoder_norm": 1}, r"rescale_acts_by_decoder_norm is '1'; expected true or false"),
         ({"metadata": "x"}, r"cfg.json: metadata is 'x'; expected an object"),
     ],
 )
@@ -166,6 +169,18 @@ def test_tensors_that_cannot_be_used_are_named(tmp_path: Path, change: Any, mess
     with pytest.raises(DamagedFileError, match=rf"sae_weights.safetensors: .*{message}.*download it again") as error:
         load(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_other_tensors_are_named(tmp_path: Path) -> None:
+    save(topk(), tmp_path)
+    path = tmp_path / "sae_weights.safetensors"
+    tensors = load_file(path)
+    save_file({**tensors, "W_skip": torch.zeros(6, 6)}, path)
+    with pytest.raises(FreudError, match=r"holds W_skip, which is not a tensor of its kind; expected W_enc, b_enc"):
+        load(tmp_path)
+    save_file({**tensors, "W_enc": tensors["W_enc"].to(torch.float8_e4m3fn)}, path)
+    with pytest.raises(DamagedFileError, match=r"W_enc is of dtype float8_e4m3fn, not of floating-point numbers"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])

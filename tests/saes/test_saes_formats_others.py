@@ -28,10 +28,12 @@ from freud import artifacts
 from freud.cli import main
 from freud.errors import DamagedFileError, FreudError
 from freud.saes import SAE, export_sae, formats, import_sae, load
+from freud.saes.abstopk import AbsTopKSAE
 from freud.saes.formats.sites import canonical
 from freud.saes.gated import GatedSAE
 from freud.saes.jumprelu import JumpReLUSAE
 from freud.saes.l1 import StandardSAE
+from freud.saes.metrics import decode_sparse, measure
 from freud.saes.topk import TopKSAE
 
 D, M, K = 6, 20, 4
@@ -184,6 +186,78 @@ def test_sparsifys(tmp_path: Path, transcode: bool) -> None:
     check(sae, latents, latents @ w["W_dec"] + w["b_dec"])
     assert sae.metadata["site"] == "encoder.blocks.3"
     assert sae.metadata.get("transcoder", False) == transcode
+
+
+@pytest.mark.parametrize("transcode", [False, True])
+def test_sparsifys_signed(tmp_path: Path, transcode: bool) -> None:
+    """The k largest by magnitude, with their sign; the same through sparse latents, our own folder and an edit."""
+    w = sparsify(tmp_path / "encoder.layers.3", transcode=transcode, signed=True)
+    sae = load(tmp_path / "encoder.layers.3")
+    pre = (X if transcode else X - w["b_dec"]) @ w["encoder.weight"].T + w["encoder.bias"]
+    places = pre.abs().topk(K, dim=-1).indices
+    latents = torch.zeros_like(pre).scatter(-1, places, pre.gather(-1, places))
+    assert (latents < 0).any()
+    x_hat = latents @ w["W_dec"] + w["b_dec"]
+    check(sae, latents, x_hat)
+    sparse = sae.to_sparse(X)
+    torch.testing.assert_close(torch.zeros_like(pre).index_put((sparse.frame, sparse.latent), sparse.value), latents)
+    torch.testing.assert_close(decode_sparse(sae, sparse, X), x_hat, rtol=1e-4, atol=1e-5)
+    quality, firing = measure(sae, [X])
+    assert quality.fvu == pytest.approx(float((X - x_hat).square().sum() / (X - X.mean(0)).square().sum()), rel=1e-4)
+    assert quality.l0 == K
+    assert firing.active.tolist() == (latents != 0).sum(0).tolist()
+    (tmp_path / "out").mkdir()
+    formats.save(sae, tmp_path / "out")
+    back = load(tmp_path / "out")
+    assert type(back) is AbsTopKSAE
+    check(back, latents, x_hat)
+    with pytest.raises(FreudError, match=r"an SAE abstopk has no place in sparsify's layout"):
+        export_sae(sae, tmp_path / "export")
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"signed": "yes"}, "signed is 'yes'; expected true or false"),
+        ({"transcode": 1}, "transcode is '1'; expected true or false"),
+        ({"gram_lookup": True}, "gram_lookup is True, a setting that is not known here"),
+        ({"embed_skip": True}, "embed_skip is True"),
+        ({"encoder_pkm": True}, "encoder_pkm is True"),
+        ({"activation": "batchtopk"}, "activation is 'batchtopk'"),
+        ({"num_latents": 21}, "num_latents is 21, but the tensors have 20"),
+    ],
+)
+def test_settings_of_sparsify_that_change_the_latents(tmp_path: Path, config: dict[str, Any], says: str) -> None:
+    sparsify(tmp_path / "s", **config)
+    with pytest.raises(FreudError) as caught:
+        load(tmp_path / "s")
+    assert says in str(caught.value)
+    sparsify(tmp_path / "s", gram_lookup=False, encoder_pkm=False, num_latents=0)
+    assert load(tmp_path / "s").d_sae == M
+
+
+def test_tensors_that_a_kind_does_not_have(tmp_path: Path) -> None:
+    w = sparsify(tmp_path / "s")
+    save_file({**w, "W_skip": draw(D, D)}, tmp_path / "s" / "sae.safetensors")
+    with pytest.raises(FreudError, match=r"holds W_skip, which is not a tensor of its kind"):
+        load(tmp_path / "s")
+    for kind in CLASSES:
+        state = {**case(kind)[0], "running_mean": B}
+        with pytest.raises(FreudError, match=r"ae\.pt: holds running_mean, which is not a tensor of its kind"):
+            load(dictionary(tmp_path / "d", kind, state, k=K))
+    path = original(tmp_path / "a.pth", {**topk_state(), "scale": B}, hparams=hparams("topk", k=K))
+    with pytest.raises(FreudError, match=r"holds scale, which"):
+        load(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8, torch.complex64])
+def test_tensors_that_are_no_plain_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    w = sparsify(tmp_path / "s")
+    save_file({**w, "W_dec": w["W_dec"].to(dtype)}, tmp_path / "s" / "sae.safetensors")
+    path = original(tmp_path / "a.pth", {**w, "W_dec": w["W_dec"].to(dtype)}, hparams=hparams("topk", k=K))
+    for place in (tmp_path / "s", path):
+        with pytest.raises(DamagedFileError, match=rf"W_dec is of dtype {str(dtype).removeprefix('torch.')}"):
+            load(place)
 
 
 @pytest.mark.parametrize("subtracts", [False, True])

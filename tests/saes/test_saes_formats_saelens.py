@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from freud.saes import SAE, load, save
+from freud.saes.abstopk import AbsTopKSAE
 from freud.saes.gated import GatedSAE
 from freud.saes.jumprelu import JumpReLUSAE
 from freud.saes.l1 import StandardSAE
@@ -38,6 +39,8 @@ def make(kind: str, **options: Any) -> SAE:
     match kind:
         case "topk":
             return TopKSAE(*weights, k=K, **options)
+        case "abstopk":
+            return AbsTopKSAE(*weights, k=K, **options)
         case "standard":
             return StandardSAE(*weights, **options)
         case "jumprelu":
@@ -53,7 +56,7 @@ def same(ours: SAE, theirs: Any) -> None:
     torch.testing.assert_close(theirs(X), ours(X), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["topk", "standard", "jumprelu", "gated"])
+@pytest.mark.parametrize("kind", ["topk", "standard", "jumprelu", "gated", "abstopk"])
 @pytest.mark.parametrize("subtracts", [False, True])
 @pytest.mark.parametrize("scaled", ["none", "constant_norm_rescale", "layer_norm"])
 def test_saelens_reads_what_we_write(kind: str, subtracts: bool, scaled: str, tmp_path: Path) -> None:
@@ -71,13 +74,20 @@ def test_saelens_reads_what_we_write(kind: str, subtracts: bool, scaled: str, tm
     assert back.metadata["training"] == {"k": 1}  # nothing is lost on the way
 
 
-@pytest.mark.parametrize("kind", ["topk", "standard", "jumprelu", "gated"])
+@pytest.mark.parametrize("kind", ["topk", "standard", "jumprelu", "gated", "abstopk"])
 def test_we_read_what_saelens_makes(kind: str, tmp_path: Path) -> None:
     """An SAE of SAELens's own making, whose metadata names the site its way."""
-    classes = {"topk": "TopKSAE", "standard": "StandardSAE", "jumprelu": "JumpReLUSAE", "gated": "GatedSAE"}
-    kind_of, config_of = getattr(sae_lens, classes[kind]), getattr(sae_lens, f"{classes[kind]}Config")
+    classes = {
+        "topk": "TopKSAE",
+        "standard": "StandardSAE",
+        "jumprelu": "JumpReLUSAE",
+        "gated": "GatedSAE",
+        "abstopk": "AbsTopKSAE",
+    }
+    kind_of, config_of = sae_lens.registry.get_sae_class(kind)
+    assert kind_of.__name__ == classes[kind]
     metadata = type(config_of(d_in=1, d_sae=1).metadata)(model_name="m", hook_name="model.encoder.layers.3")
-    more = {"k": K} if kind == "topk" else {}
+    more = {"k": K} if kind.endswith("topk") else {}
     theirs = kind_of(config_of(d_in=D, d_sae=M, metadata=metadata, **more))
     with torch.no_grad():
         for i, parameter in enumerate(theirs.parameters()):

@@ -54,9 +54,9 @@ def index(
 ) -> FeatureIndex:
     """Index every neuron of a site, or every latent of an SAE on it.
 
-    A latent is active where it is above zero. A neuron is dense, so it counts as active in the highest and lowest 1 %
-    of its frames (thresholds from an even sample of frames, written to the `features` table); its peaks, mean and
-    histogram are over all frames.
+    A latent is active where it is above zero, a signed one where it is not zero. A neuron is dense, so it counts as
+    active in the highest and lowest 1 % of its frames (thresholds from an even sample of frames, written to the
+    `features` table); its peaks, mean and histogram are over all frames.
 
     Args:
         activations: one site of a store.
@@ -168,19 +168,21 @@ class _Latents:
         mean = np.bincount(row, value, minlength=last - first) / frames
         square = np.bincount(row, value**2, minlength=last - first) / frames
         zero = np.zeros(last - first, np.float32)
-        high, low = zero.copy(), np.full_like(zero, np.inf)
+        high, low = np.full_like(zero, -np.inf), np.full_like(zero, np.inf)
         np.maximum.at(high, row, postings.value)
         np.minimum.at(low, row, postings.value)
+        above, below = np.maximum(high, 0), np.minimum(low, 0)  # a silent frame is 0
+        always = (active == frames) & (active > 0)
         return {
             "mean": mean,
             "std": np.sqrt(np.maximum(square - mean**2, 0)),
-            "max": high,
-            "min": np.where(active == frames, low, zero),
-            "threshold_low": np.full_like(zero, -np.inf),
+            "max": np.where(always, high, above),
+            "min": np.where(always, low, below),
+            "threshold_low": np.where(below < 0, zero, -np.inf).astype(np.float32),
             "threshold_high": zero,
-            "histogram_low": zero,
-            "histogram_high": high,
-            "histogram": tables.histogram(postings.feature, postings.value, first, last, zero, high),
+            "histogram_low": below,
+            "histogram_high": above,
+            "histogram": tables.histogram(postings.feature, postings.value, first, last, below, above),
         }
 
     def peaks(self, parts: Parts, postings: Postings, first: int, last: int) -> dict[str, np.ndarray]:

@@ -176,6 +176,8 @@ def read_openai(path: Path) -> Checkpoint:
         config = _openai_config(dims)
     except KeyError as error:
         raise DamagedFileError(f"{path}: its dims lack {error.args[0]}; download it again") from None
+    except TypeError:
+        raise DamagedFileError(f"{path}: its dims are not whole numbers; download it again") from None
     return Checkpoint(str(path), config, adapters.merge(adapter, weights), folder=path.parent, openai=True)
 
 

@@ -41,8 +41,8 @@ def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = 
     else:
         checkpoint = checkpoints.read_folder(checkpoints.download(where) if kind == "hub" else Path(where))
     family = checkpoint.config.get("model_type")
-    if family not in FAMILIES:
-        raise FreudError(f"{name}: is a {family!r} model; supported are {', '.join(FAMILIES)}")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise FreudError(f"{name}: is a {str(family)[:40]!r} model; supported are {', '.join(FAMILIES)}")
     title = Path(where).absolute().name if kind in {"folder", "openai"} else str(name)
     return importlib.import_module(FAMILIES[family]).build(checkpoint, title, torch.device(device), dtype)
 

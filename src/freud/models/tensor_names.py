@@ -82,7 +82,7 @@ def join(tensors: Iterable[tuple[str, Any]], source: str) -> dict[str, Tensor]:
         _check(name, tensor, source)
         if name in joined and not _equal(joined[name], tensor):
             raise DamagedFileError(f"{source}: holds two different tensors {name}; remove the one that is not meant")
-        joined[name] = tensor
+        joined[name] = tensor.detach()  # a file may hold parameters in training
     if "conv1.weight" in joined:  # an encoder saved by itself
         joined = {name if name.startswith("encoder.") else f"encoder.{name}": tensor for name, tensor in joined.items()}
     return joined

@@ -101,9 +101,9 @@ def checked_config(checkpoint: Checkpoint) -> dict[str, Any]:
             first = f", and a tensor {min(checkpoint.weights)}" if checkpoint.weights and not blocks else ""
             problem = f"it has the weights of {blocks} {half} blocks{first}; its configuration says {layers}"
             raise _damaged(checkpoint, problem)
-    config["activation_function"] = checkpoint.config.get("activation_function", "gelu")
-    if config["activation_function"] not in ACTIVATIONS:
-        raise _damaged(checkpoint, f"unknown activation_function {str(config['activation_function'])[:40]!r}")
+    activation = config["activation_function"] = checkpoint.config.get("activation_function", "gelu")
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise _damaged(checkpoint, f"unknown activation_function {str(activation)[:40]!r}")
     if _OWN_PROJECTION in checkpoint.weights:
         config["tie_word_embeddings"] = False
     return config

@@ -63,7 +63,7 @@ def agreement(sae: SAE, clips: Iterable[tuple[torch.Tensor, np.ndarray]]) -> Agr
     together: list[torch.Tensor] = []
     active, frames = torch.zeros(sae.d_sae), 0
     for x, labels in clips:
-        on = (sae.encode(x.float()) > 0).float()  # [frames, latents]
+        on = (sae.encode(x.float()) != 0).float()  # [frames, latents]
         active, frames = active + on.sum(0), frames + len(on)
         counts.append({})
         for label in dict.fromkeys(labels.tolist()):

@@ -17,6 +17,7 @@ import torch
 
 from freud.activations import SiteActivations
 from freud.artifacts import parquet_table
+from freud.errors import FreudError
 from freud.features import FeatureIndex
 from freud.naming.blocks import Block, Dense, Pieces, Sparse
 from freud.saes import SAE
@@ -175,6 +176,9 @@ class Latents:
             [self.first, self.first + self.features],
         )
         low, high, histogram = (np.array(column) for column in zip(*rows, strict=True))
+        if (low < 0).any():
+            signed = self.first + int(np.flatnonzero(low < 0)[0])
+            raise FreudError(f"latent {signed} is also negative: latents with a sign (abstopk) cannot be named")
         return latent_edges(low, high, histogram)
 
     def pieces(self) -> Pieces:

@@ -26,7 +26,7 @@ class Sparse(NamedTuple):
 
     frame: Tensor  # [active] int64, row of the input
     latent: Tensor  # [active] int64
-    value: Tensor  # [active] float32, above zero
+    value: Tensor  # [active] float32, above zero; of an SAE with signed latents also below
 
 
 Normalization = Literal["none", "constant_norm_rescale", "layer_norm"]

@@ -34,6 +34,16 @@ CONFIG = "config.json"
 LAYER = re.compile(r"layer_([1-9]\d*)")
 STANDARD, NEW, GATED = "AutoEncoder", "AutoEncoderNew", "GatedAutoEncoder"
 TOPK, BATCH, MATRYOSHKA, JUMP = "AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE", "JumpReluAutoEncoder"
+_LINEAR, _MATRICES = ("encoder.weight", "encoder.bias", "decoder.weight"), ("W_enc", "b_enc", "W_dec", "b_dec")
+TENSORS = {
+    STANDARD: (*_LINEAR, "bias"),
+    NEW: (*_LINEAR, "decoder.bias"),
+    GATED: ("encoder.weight", "decoder.weight", "gate_bias", "mag_bias", "r_mag", "decoder_bias"),
+    TOPK: (*_LINEAR, "b_dec", "k", "threshold"),  # whose encode takes the k largest, and the threshold only if asked to
+    BATCH: (*_LINEAR, "b_dec", "k", "threshold"),
+    MATRYOSHKA: (*_MATRICES, "k", "threshold", "group_sizes"),  # the groups are of the training
+    JUMP: (*_MATRICES, "threshold"),
+}
 CLASSES = (STANDARD, NEW, GATED, TOPK, BATCH, MATRYOSHKA, JUMP)
 
 
@@ -113,6 +123,7 @@ def _build(kind: Any, state: dict[str, Any], trainer: dict[str, Any], path: Path
 
     if kind not in CLASSES:
         raise FreudError(f"{path.with_name(CONFIG)}: dict_class is {kind!r}; expected one of {', '.join(CLASSES)}")
+    reading.refuse_unknown(state, TENSORS[kind], path)
     if kind in {MATRYOSHKA, JUMP}:
         w_enc = tensor("W_enc", None, None)
         d_in, d_sae = w_enc.shape
@@ -147,6 +158,7 @@ def _batch(
     """A BatchTopK SAE: jumprelu with its one threshold, or, if that was never set, the k largest of each frame."""
     d_sae = len(weights[1])
     threshold = reading.tensor(state, "threshold", path, ()) if "threshold" in state else torch.tensor(-1.0)
+    reading.check_finite({"threshold": threshold}, path)
     if threshold >= 0:
         return JumpReLUSAE(*weights, threshold=threshold.expand(d_sae).clone(), metadata=metadata)
     return TopKSAE(*weights, k=_k(state, trainer, d_sae, path), metadata={**metadata, "threshold": "never set"})
@@ -154,5 +166,5 @@ def _batch(
 
 def _k(state: dict[str, Any], trainer: dict[str, Any], d_sae: int, path: Path) -> int:
     if "k" in state:
-        return reading.k({"k": int(reading.tensor(state, "k", path, ()))}, d_sae, path)
+        return reading.k({"k": int(reading.tensor(state, "k", path, (), whole=True))}, d_sae, path)
     return reading.k(trainer, d_sae, path.with_name(CONFIG))

@@ -52,11 +52,13 @@ def load(path: Path) -> SAE:
         metadata["site"] = site
     match hparams.get("autoencoder_variant"):
         case "l1":
-            sae = _l1(state, path, metadata)
+            sae, tensors = _l1(state, path, metadata), ("decoder.weight", "encoder_bias")
         case "topk":
             sae = _topk(state, path, _dict(hparams, "autoencoder_config", path), metadata)
+            tensors = ("encoder.weight", "encoder.bias", "W_dec", "b_dec")
         case other:
             raise FreudError(f"{path}: autoencoder_variant is {other!r}; expected 'l1' or 'topk'")
+    reading.refuse_unknown(state, tensors, path)
     reading.check_width(hparams, {"activation_size": sae.d_in}, path)
     return sae
 

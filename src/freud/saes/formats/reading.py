@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from freud.errors import DamagedFileError, FreudError
 from freud.models.files import one_line
+from freud.models.tensor_names import FLOATS
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:
@@ -64,19 +65,77 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
             raise DamagedFileError(f"{path}: {name} has {int(bad.sum())} values that are not finite; train it again")
 
 
-def tensor(values: Any, name: str, path: Path, shape: tuple[int | None, ...]) -> Tensor:
+def refuse_unknown(tensors: Collection[str], known: Collection[str], path: Path) -> None:
+    """Refuse a file with tensors that its kind of SAE does not have: they would be left out in silence.
+
+    Raises:
+        FreudError: there is one; the message names it.
+    """
+    if unknown := sorted(str(name) for name in set(tensors) - set(known)):
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise FreudError(
+            f"{path}: holds {unknown[0]}{more}, which is not a tensor of its kind; expected {', '.join(known)}"
+        )
+
+
+def refuse_settings(config: Mapping[str, Any], known: Collection[str], path: Path) -> None:
+    """Refuse a configuration with settings that are on and not known: they may change what is computed.
+
+    Raises:
+        FreudError: there is one; the message names it.
+    """
+    for name, value in config.items():
+        if name not in known and value:
+            what = "a setting that is not known here and may change the latents; take it out if it does not"
+            raise FreudError(f"{path}: {name} is {str(value)[:40]}, {what}")
+
+
+def switch(config: Mapping[str, Any], name: str, path: Path, default: bool = False) -> bool:
+    """A setting that is on or off.
+
+    Raises:
+        FreudError: it is something else.
+    """
+    value = config.get(name, default)
+    if not isinstance(value, bool):
+        raise FreudError(f"{path}: {name} is {str(value)[:40]!r}; expected true or false")
+    return value
+
+
+def check_floats(tensor: Tensor, name: str, path: Path) -> None:
+    """Refuse a tensor that is quantized.
+
+    Raises:
+        DamagedFileError: its numbers are not floating-point ones that can be used as they are.
+    """
+    if tensor.dtype not in FLOATS:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        hint = "if it is quantized, dequantize it and save it in float32"
+        raise DamagedFileError(f"{path}: {name} is of dtype {dtype}, not of floating-point numbers; {hint}")
+
+
+def tensor(values: Any, name: str, path: Path, shape: tuple[int | None, ...], *, whole: bool = False) -> Tensor:
     """Tensor `name` out of a checkpoint's dict, as float32 of the given shape; None stands for any size.
+
+    Args:
+        values: the dict.
+        name: of the tensor.
+        path: of the file.
+        shape: sizes, of which None is any.
+        whole: it may be of whole numbers.
 
     Raises:
         DamagedFileError: it is missing, no tensor, of another shape, or claims more numbers than the file holds.
     """
-    found = values.get(name)
-    if not isinstance(found, Tensor) or found.layout != torch.strided or found.device.type != "cpu":
+    stored = values.get(name)
+    if not isinstance(stored, Tensor) or stored.layout != torch.strided or stored.device.type != "cpu":
         raise DamagedFileError(f"{path}: has no tensor {name}; download it again")
-    sizes = tuple(found.shape)
+    if not whole or stored.dtype not in {torch.int16, torch.int32, torch.int64}:
+        check_floats(stored, name, path)
+    sizes = tuple(stored.shape)
     if len(sizes) != len(shape) or any(want not in {None, size} for size, want in zip(sizes, shape, strict=True)):
         wanted = "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
         raise DamagedFileError(f"{path}: {name} has shape {list(sizes)}; expected {wanted}")
-    if found.numel() * found.element_size() > found.untyped_storage().nbytes():
-        raise DamagedFileError(f"{path}: {name} claims {found.numel()} numbers, more than the file holds; refused")
-    return found.detach().to(torch.float32, copy=True)
+    if stored.numel() * stored.element_size() > stored.untyped_storage().nbytes():
+        raise DamagedFileError(f"{path}: {name} claims {stored.numel()} numbers, more than the file holds; refused")
+    return stored.detach().to(torch.float32, copy=True)

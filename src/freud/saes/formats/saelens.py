@@ -19,6 +19,7 @@ from torch import Tensor
 from freud import artifacts
 from freud.errors import DamagedFileError, FreudError
 from freud.models.files import read_json
+from freud.saes.abstopk import AbsTopKSAE
 from freud.saes.formats import reading
 from freud.saes.formats.sites import canonical
 from freud.saes.gated import GatedSAE
@@ -35,6 +36,7 @@ TENSORS = {  # in the order in which the classes take them, then those they take
     "standard": ("W_enc", "b_enc", "W_dec", "b_dec"),
     "jumprelu": ("W_enc", "b_enc", "W_dec", "b_dec", "threshold"),
     "gated": ("W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"),
+    "abstopk": ("W_enc", "b_enc", "W_dec", "b_dec"),
 }
 TRAINING = {"batchtopk", "matryoshka_batchtopk"}  # jumprelu with one threshold, while SAELens trains them
 
@@ -87,17 +89,21 @@ def load(folder: Path) -> SAE:
             f"{', '.join(NORMALIZATIONS)}: fold it into the weights in SAELens"
         )
     # hook_z flattens the heads of a frame into one vector, which is what our attn.heads sites hold anyway
-    if config["reshape_activations"] not in {"none", "hook_z"}:
+    if config["reshape_activations"] not in ("none", "hook_z"):
         raise FreudError(f"{path}: reshape_activations is {config['reshape_activations']!r}; only 'none' can be read")
     metadata = config["metadata"]
     if not isinstance(metadata, dict):
         raise FreudError(f"{path}: metadata is {metadata!r}; expected an object")
     options: dict[str, Any] = {
-        "apply_b_dec_to_input": bool(config["apply_b_dec_to_input"]),
+        "apply_b_dec_to_input": reading.switch(config, "apply_b_dec_to_input", path),
         "normalize_activations": config["normalize_activations"],
         "metadata": _named(metadata),
     }
     architecture = config["architecture"]
+    by_norm = reading.switch(config, "rescale_acts_by_decoder_norm", path)
+    for name in ("activation_fn", "activation_fn_str"):  # of before version 6
+        if config.get(name) not in (None, "relu", "topk"):
+            raise FreudError(f"{path}: {name} is {str(config[name])[:40]!r}; expected relu or topk")
     tensors = reading.safetensors(folder / WEIGHTS)
     if (
         isinstance(architecture, str)
@@ -105,8 +111,8 @@ def load(folder: Path) -> SAE:
         and "topk_threshold" in tensors
         and "b_enc" in tensors
     ):
-        tensors["threshold"] = tensors["topk_threshold"].float().expand_as(tensors["b_enc"]).clone()
-        if config.get("rescale_acts_by_decoder_norm", False) and "W_dec" in tensors:  # it is one for latents times norm
+        tensors["threshold"] = tensors.pop("topk_threshold").float().expand_as(tensors["b_enc"]).clone()
+        if by_norm and "W_dec" in tensors:  # it is one for latents times norm
             tensors["threshold"] /= tensors["W_dec"].float().norm(dim=-1)
         architecture = "jumprelu"
     if not isinstance(architecture, str) or architecture not in TENSORS:
@@ -117,7 +123,7 @@ def load(folder: Path) -> SAE:
     except ShapeError as error:
         raise DamagedFileError(f"{folder / WEIGHTS}: {error}; train or download it again") from None
     reading.check_width(config, {"d_in": sae.d_in, "d_sae": sae.d_sae}, path)
-    if config.get("rescale_acts_by_decoder_norm", False):  # it chooses by latents times norm
+    if by_norm:  # it chooses by latents times norm
         SAE.unit_decoder(sae)  # so scaling each latent by its own norm, which TopK's own avoids, is what it means
     return sae
 
@@ -126,8 +132,8 @@ def _build(
     architecture: str, weights: dict[str, Tensor], config: dict[str, Any], options: dict[str, Any], folder: Path
 ) -> SAE:
     match architecture:
-        case "topk":
-            sae = TopKSAE(*weights.values(), k=0, **options)
+        case "topk" | "abstopk":
+            sae = (TopKSAE if architecture == "topk" else AbsTopKSAE)(*weights.values(), k=0, **options)
             sae.k = reading.k(config, sae.d_sae, folder / CONFIG)
             return sae
         case "standard":
@@ -149,6 +155,9 @@ def _weights(tensors: dict[str, Tensor], names: tuple[str, ...], path: Path) -> 
         tensors["scaling_factor"], torch.ones_like(tensors["scaling_factor"])
     ):
         raise FreudError(f"{path}: has a finetuning scaling_factor; fold it into W_dec in SAELens")
+    reading.refuse_unknown({name for name in tensors if name != "scaling_factor"}, names, path)
+    for name in names:
+        reading.check_floats(tensors[name], name, path)
     return {name: tensors[name].float() for name in names}
 
 
@@ -170,7 +179,7 @@ def _current(config: dict[str, Any]) -> dict[str, Any]:
         metadata = {name.replace("hook_point", "hook_name"): config[name] for name in kept if name in config}
         config["metadata"] = metadata
         kwargs = config.get("activation_fn_kwargs")
-        if "topk" in {config.get("activation_fn_str"), config.get("activation_fn")} and isinstance(kwargs, dict):
+        if "topk" in (config.get("activation_fn_str"), config.get("activation_fn")) and isinstance(kwargs, dict):
             config |= {"architecture": "topk", "k": kwargs.get("k")}
         elif "hook_name" in metadata:
             config.setdefault("architecture", "standard")
