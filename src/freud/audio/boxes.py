@@ -5,10 +5,12 @@ Sources: ISO 14496-12 (boxes), RFC 8794 and RFC 9559 (EBML, Matroska), Microsoft
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+_NAME = re.compile(rb"[\w \xa9-]{4}")  # of a box
 _UNKNOWN = -1
 MP4 = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot"})  # names of a first box
 
@@ -46,13 +48,13 @@ def _walk_mp4(raw: BinaryIO, size: int) -> Boxes:
     while at + 8 <= size:
         raw.seek(at)
         length, name, large = struct.unpack(">I4sQ", raw.read(16).ljust(16, b"\0"))
-        if not name.strip(b"\0") and not length:
-            break  # padding
+        if not _NAME.fullmatch(name):
+            break  # padding, or something else behind the file
         if length == 1:
             length = large
         if length == 0:  # to the end
             length = size - at
-        if length < 8 or not name.isascii():
+        if length < 8:
             break
         names.append(name)
         at += length
@@ -66,7 +68,7 @@ _SEGMENT, _CLUSTER, _HEADER = 0x18538067, 0x1F43B675, 0x1A45DFA3
 
 
 def _walk_ebml(raw: BinaryIO, size: int) -> Boxes:
-    at, headers = 0, 0
+    at, headers, segment_end = 0, 0, size
     while at < size:
         raw.seek(at)
         head = raw.read(12)
@@ -74,18 +76,22 @@ def _walk_ebml(raw: BinaryIO, size: int) -> Boxes:
         length, more = _read_number(head[width:], keep_marker=False)
         if not name or not more:
             is_cut = len(head) < 12 and size - at < 12
-            return Boxes(is_cut and bool(head.strip(b"\0")), max(1, headers))
+            return Boxes(is_cut and bool(head.strip(b"\0")), headers)
         start = at + width + more
         headers += name == _HEADER
-        if name == _SEGMENT and length != _UNKNOWN and start + length > size:
-            return Boxes(True, max(1, headers))
+        if at >= segment_end and name != _HEADER:
+            return Boxes(False, headers)  # something else behind the file
+        if name == _SEGMENT:
+            segment_end = size if length == _UNKNOWN else start + length
+            if segment_end > size:
+                return Boxes(True, headers)
         if name == _SEGMENT or (length == _UNKNOWN and name == _CLUSTER):
             at = start
         elif length == _UNKNOWN:
-            return Boxes(False, max(1, headers))
+            return Boxes(False, headers)
         else:
             at = start + length
-    return Boxes(at > size, max(1, headers))
+    return Boxes(at > size, headers)
 
 
 def _read_number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:

@@ -7,6 +7,7 @@ then players and annotation tools show silence there; so do we, or every later l
 from __future__ import annotations
 
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -263,10 +264,10 @@ class Container:
         if kind.startswith("mov") and self.audio.duration is not None:
             return float((self.audio.duration + (self.audio.start_time or 0)) * self.audio.time_base) - origin
         if kind.startswith("matroska"):
-            tagged = [value for key, value in self.audio.metadata.items() if key.startswith("DURATION")]
-            if tagged:
-                hours, minutes, seconds = tagged[0].split(":")
-                return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - origin
+            tags = [value for key, value in self.audio.metadata.items() if key.startswith("DURATION")]
+            if tags and (clock := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", tags[0])):
+                hours, minutes, seconds = map(float, clock.groups())
+                return 3600 * hours + 60 * minutes + seconds - origin
             if len(self.container.streams) == 1 and self.container.duration is not None:
                 return self.container.duration / 1e6 - origin
         return 0.0
