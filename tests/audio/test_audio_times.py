@@ -88,6 +88,9 @@ def test_a_gap_becomes_silence(tmp_path, suffix, gap):
     assert info.duration == pytest.approx(3.0 + gap, abs=0.01)
     [note] = info.notes
     assert note.startswith(f"a gap of {gap:.2f} s at 0.")
+    parts = [part for _, part in audio.windows(tmp_path / f"a.{suffix}", 7_001)]
+    np.testing.assert_array_equal(np.concatenate(parts), samples)
+    np.testing.assert_array_equal(audio.decode(data, "upload"), samples)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "webm", "mp3.mkv", "aac.mkv", "pcm.mka"])

@@ -112,6 +112,8 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
     share = 1.0 if layout.stated is None or layout.stated <= layout.present else layout.present / layout.stated
     if not share:
         raise AudioError(f"{name}: ends within its header: the file is cut short")
+    if not layout.present:
+        raise AudioError(f"{name}: holds no samples")
 
     def open_view(view: Raw) -> SoundFile | Container:
         sound = None if layout.ffmpeg else _try_libsndfile(view, name)
