@@ -85,6 +85,8 @@ def _open(raw: BinaryIO, size: int, name: str) -> Source:
             raise AudioError(
                 f"{name}: is {chain.files} files one behind the other, of which players show one; split it"
             )
+        if chain.is_edited:  # FFmpeg plays empty edits in the middle, and is some packets off in between
+            raise AudioError(f"{name}: its edit list puts the sound together from several pieces; export it anew")
         return Container(raw, name, is_cut=chain.is_cut, origin=chain.fragmented or head[4:8] not in boxes.MP4)
     if (stream := mpeg.read_stream(raw, size)) is not None:
         return _open_mpeg(raw, size, stream, name)
