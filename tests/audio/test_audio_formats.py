@@ -67,6 +67,29 @@ def test_formats_of_ffmpeg(tmp_path, name, codec, rate):
     check_tone(path, rate, 2, seconds_tolerance=0.03)  # an AAC stream ends with a whole frame
 
 
+@pytest.mark.parametrize(("codec", "name"), [("aac", "a.m4a"), ("flac", "a.mka"), ("pcm_s16le", "b.mka")])
+def test_eight_channels(tmp_path, codec, name):
+    """PyAV's own conversion of eight planes reads memory that is not the frame's."""
+    rate, path = 48_000, tmp_path / name
+    tones = np.concatenate([tone(rate, hertz=300 + 100 * channel) for channel in range(8)], axis=1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="7.1")
+        stream.codec_context.open()
+        size = stream.codec_context.frame_size or 1024
+        resampler = av.AudioResampler(stream.codec_context.format.name, "7.1", rate, size)
+        integers = np.ascontiguousarray((tones * 32767).astype(np.int16).reshape(1, -1))
+        frame = av.AudioFrame.from_ndarray(integers, format="s16", layout="7.1")
+        frame.sample_rate, frame.pts = rate, 0
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    assert audio.probe(path).channels == 8
+    heard = {round(strongest(audio.load(path, channel=channel))[0]) for channel in range(8)}
+    expected = {300 + 100 * channel for channel in range(8)}
+    assert len(expected & heard) >= 7  # AAC keeps only the depth of the fourth, for a subwoofer
+    assert len(audio.load(path)) == round(audio.probe(path).duration * 16_000)
+
+
 def check_tone(path: Path, rate: int, channels: int, seconds_tolerance: float) -> None:
     info = audio.probe(path)
     assert (info.sample_rate, info.channels) == (rate, channels)

@@ -371,3 +371,61 @@ def test_codecs_that_cannot_seek(tmp_path, suffix):
 def test_gsm_of_an_odd_number_of_bytes_has_no_block_too_many(tmp_path):
     soundfile.write(tmp_path / "a.wav", bursts(8_000), 8_000, format="WAV", subtype="GSM610")
     assert audio.probe(tmp_path / "a.wav").duration == 3.0  # libsndfile: 3.04 s, the last 0.04 s noise
+
+
+# ---- what is made by hand, because no writer is at hand
+
+
+def amr(frames: int) -> bytes:
+    """AMR at 12.2 kbit/s: frames of 20 ms whose content is chance."""
+    content = np.random.default_rng(0).integers(0, 256, (frames, 31), np.uint8)
+    return b"#!AMR\n" + b"".join(b"\x3c" + row.tobytes() for row in content)
+
+
+def test_amr_files_that_were_joined_or_cut(tmp_path):
+    path = tmp_path / "a.amr"
+    assert read(path, amr(100))[0].duration == 2.0
+    info, _ = read(path, amr(100) + amr(50))
+    assert info.duration == 3.0
+    assert info.notes == ("is 2 AMR files one behind the other: all are read",)
+    assert refusal(path, amr(100)[:-5]) == "ends after 2.0 s: the file is cut short"
+
+
+@pytest.mark.parametrize("lengths", [(3, 3), (1, 3), (3, 1), (2, 2, 2)])
+def test_flac_files_that_were_joined(tmp_path, lengths):
+    dice = np.random.default_rng(0)
+    parts = [write_with_libsndfile("FLAC", "PCM_16", dice.normal(0, 0.1, 16_000 * seconds)) for seconds in lengths]
+    quiet = write_with_libsndfile("FLAC", "PCM_16", np.zeros(16_000 * lengths[0]))
+    assert read(tmp_path / "a.flac", b"".join(parts))[0].duration == sum(lengths)
+    assert read(tmp_path / "b.flac", parts[0] + quiet)[0].duration == 2 * lengths[0]
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "webm", "mka", "wma", "fragments.mp4"])
+@pytest.mark.parametrize("behind", [bytes(1000), b"\x01junk" * 40])
+def test_what_stands_behind_a_container_makes_it_no_cut_file(tmp_path, suffix, behind):
+    _, plain = read(tmp_path / f"a.{suffix}", make(suffix))
+    _, samples = read(tmp_path / f"b.{suffix}", make(suffix) + behind)
+    np.testing.assert_array_equal(samples, plain)
+
+
+def test_sphere_counts_are_compared(tmp_path):
+    sphere = make("sph").replace(b"sample_count -i 48000", b"sample_count -i 96000")
+    assert refusal(tmp_path / "a.sph", sphere) == "ends after 3.0 s of 6.0 s: the file is cut short"
+
+
+def test_voc_blocks_are_joined_and_silence_blocks_refused(tmp_path):
+    rate, levels = 8_000, (128 + 100 * bursts(8_000)).astype(np.uint8).tobytes()
+    first = struct.pack("<I", 12 + len(levels))[:3] + struct.pack("<IBBHI", rate, 8, 1, 0, 0) + levels
+    more = b"\x02" + struct.pack("<I", len(levels))[:3] + levels
+    head = b"Creative Voice File\x1a" + struct.pack("<HHH", 26, 0x114, 0x111F)
+    _, samples = read(tmp_path / "a.voc", head + b"\x09" + first + more + b"\0")
+    assert onsets(samples) == pytest.approx(TWICE, abs=0.002)
+    silence = b"\x03" + struct.pack("<I", 3)[:3] + struct.pack("<HB", 8_000, 131)
+    assert "blocks of silence or repeats" in refusal(tmp_path / "b.voc", head + b"\x09" + first + silence + b"\0")
+
+
+def test_an_aiff_whose_count_and_chunk_disagree_is_read_to_the_end_or_refused(tmp_path):
+    aiff = make("aiff")
+    at = aiff.find(b"COMM") + 10
+    assert read(tmp_path / "a.aiff", patch(aiff, at, ">I", 20_000))[0].duration == 3.0
+    assert refusal(tmp_path / "b.aiff", patch(aiff, at, ">I", 96_000)).startswith("ends after 3.0 s of 6.0 s")

@@ -70,13 +70,30 @@ def test_the_empty_edit_of_an_mp4_is_silence(tmp_path):
     assert onsets(samples) == pytest.approx([onset + 0.8 for onset in ONSETS], abs=0.003)
 
 
-def test_the_edit_list_of_an_mp4_cuts_its_start(tmp_path):
-    data = encode("aac", "mp4", SOUND)
-    at = data.find(b"elst") + 12
-    edited = data[:at] + struct.pack(">Ii", 2400, 1024 + RATE * 6 // 10) + data[at + 8 :]  # 2.4 s from 0.6 s on
-    info, samples = read(tmp_path / "a.m4a", edited)
+def with_edits(data: bytes, *edits: tuple[int, int]) -> bytes:
+    """An MP4 whose index is last, with other (duration in ms, first sample of the media) in its edit list."""
+    at = data.find(b"elst") - 4
+    length = struct.unpack(">I", data[at : at + 4])[0]
+    entries = b"".join(struct.pack(">IiI", duration, first, 1 << 16) for duration, first in edits)
+    box = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+    altered = bytearray(data[:at] + box + data[at + length :])
+    for name in (b"moov", b"trak", b"edts"):
+        head = data.rfind(name, 0, at + 4) - 4
+        altered[head : head + 4] = struct.pack(">I", struct.unpack(">I", data[head : head + 4])[0] + len(box) - length)
+    return bytes(altered)
+
+
+@pytest.mark.parametrize(("codec", "delay"), [("aac", 1024), ("alac", 0), ("libopus", 312)])
+def test_edit_lists(tmp_path, codec, delay):
+    data = encode(codec, "mp4", SOUND)
+    _, samples = read(tmp_path / "a.mp4", with_edits(data, (500, -1), (3000, delay)))
+    assert onsets(samples) == pytest.approx([onset + 0.5 for onset in ONSETS], abs=0.003)
+    _, samples = read(tmp_path / "a.mp4", with_edits(data, (2400, delay + RATE * 6 // 10)))
     assert onsets(samples)[-2:] == pytest.approx([0.4, 1.6], abs=0.003)
-    assert info.duration == pytest.approx(2.4, abs=0.03)
+    for several in ([(800, delay), (1000, delay + 96_000)], [(800, delay), (1000, -1), (2200, delay + 38_400)]):
+        (tmp_path / "b.mp4").write_bytes(with_edits(data, *several))
+        with pytest.raises(audio.AudioError, match="its edit list puts the sound together from several pieces"):
+            audio.probe(tmp_path / "b.mp4")
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -88,6 +105,9 @@ def test_a_gap_becomes_silence(tmp_path, suffix, gap):
     assert info.duration == pytest.approx(3.0 + gap, abs=0.01)
     [note] = info.notes
     assert note.startswith(f"a gap of {gap:.2f} s at 0.")
+    parts = [part for _, part in audio.windows(tmp_path / f"a.{suffix}", 7_001)]
+    np.testing.assert_array_equal(np.concatenate(parts), samples)
+    np.testing.assert_array_equal(audio.decode(data, "upload"), samples)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "webm", "mp3.mkv", "aac.mkv", "pcm.mka"])

@@ -5,10 +5,13 @@ Sources: ISO 14496-12 (boxes), RFC 8794 and RFC 9559 (EBML, Matroska), Microsoft
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+_NAME = re.compile(rb"[\w \xa9-]{4}")  # of a box
 _UNKNOWN = -1
 MP4 = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot"})  # names of a first box
 
@@ -23,6 +26,8 @@ class Boxes:
     """How many files lie one behind the other."""
     fragmented: bool = False
     """MP4 alone: whether it is in fragments, whose times may start anywhere."""
+    is_edited: bool = False
+    """MP4 alone: whether a track of sound is put together from several pieces, or played at another speed."""
 
 
 def read_boxes(raw: BinaryIO, size: int) -> Boxes | None:
@@ -42,23 +47,45 @@ def read_boxes(raw: BinaryIO, size: int) -> Boxes | None:
 
 
 def _walk_mp4(raw: BinaryIO, size: int) -> Boxes:
-    at, names = 0, []
-    while at + 8 <= size:
+    names, end, is_edited = [], 0, False
+    for name, start, end in _children(raw, 0, size):
+        names.append(name)
+        if name == b"moov" and end <= size:
+            is_edited |= any(_is_edited(raw, *track) for box, *track in _children(raw, start, end) if box == b"trak")
+    whole = {b"moov", b"mdat"} <= set(names) or b"moof" in names
+    is_cut = end > size or not whole or names[-1] == b"moof"
+    return Boxes(is_cut, max(1, names.count(b"moov")), b"moof" in names, is_edited)
+
+
+def _children(raw: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start and end of the content) of the boxes from `at` on, up to padding, or what else is no box."""
+    while at + 8 <= end:
         raw.seek(at)
         length, name, large = struct.unpack(">I4sQ", raw.read(16).ljust(16, b"\0"))
-        if not name.strip(b"\0") and not length:
-            break  # padding
-        if length == 1:
-            length = large
-        if length == 0:  # to the end
-            length = size - at
-        if length < 8 or not name.isascii():
-            break
-        names.append(name)
-        at += length
-    whole = {b"moov", b"mdat"} <= set(names) or b"moof" in names
-    is_cut = at > size or not whole or names[-1] == b"moof"
-    return Boxes(is_cut, max(1, names.count(b"moov")), b"moof" in names)
+        start = at + (16 if length == 1 else 8)
+        at += large if length == 1 else length or end - at  # 0: to the end
+        if not _NAME.fullmatch(name) or at < start:
+            return
+        yield name, start, at
+
+
+def _is_edited(raw: BinaryIO, start: int, end: int) -> bool:
+    """Whether a track is one of sound, and has more edits than an empty one and the one that follows it."""
+    boxes = {name: (first, last) for name, first, last in _children(raw, start, end)}
+    media = {name: first for name, first, _ in _children(raw, *boxes.get(b"mdia", (0, 0)))}
+    edits = {name: first for name, first, _ in _children(raw, *boxes.get(b"edts", (0, 0)))}
+    if b"hdlr" not in media or b"elst" not in edits:
+        return False
+    raw.seek(media[b"hdlr"] + 8)
+    if raw.read(4) != b"soun":
+        return False
+    raw.seek(edits[b"elst"])
+    version, count = struct.unpack(">B3xI", raw.read(8))
+    edit = struct.Struct(">QqI" if version else ">IiI")
+    entries = list(edit.iter_unpack(raw.read(min(count, 1000) * edit.size)))
+    if entries and entries[0][1] == -1:
+        entries = entries[1:]
+    return len(entries) > 1 or any(media_time < 0 or rate != 1 << 16 for _, media_time, rate in entries)
 
 
 # Matroska: elements that hold others, and are walked into where their length is unknown
@@ -66,7 +93,7 @@ _SEGMENT, _CLUSTER, _HEADER = 0x18538067, 0x1F43B675, 0x1A45DFA3
 
 
 def _walk_ebml(raw: BinaryIO, size: int) -> Boxes:
-    at, headers = 0, 0
+    at, headers, segment_end = 0, 0, size
     while at < size:
         raw.seek(at)
         head = raw.read(12)
@@ -74,18 +101,22 @@ def _walk_ebml(raw: BinaryIO, size: int) -> Boxes:
         length, more = _read_number(head[width:], keep_marker=False)
         if not name or not more:
             is_cut = len(head) < 12 and size - at < 12
-            return Boxes(is_cut and bool(head.strip(b"\0")), max(1, headers))
+            return Boxes(is_cut and bool(head.strip(b"\0")), headers)
         start = at + width + more
         headers += name == _HEADER
-        if name == _SEGMENT and length != _UNKNOWN and start + length > size:
-            return Boxes(True, max(1, headers))
+        if at >= segment_end and name != _HEADER:
+            return Boxes(False, headers)  # something else behind the file
+        if name == _SEGMENT:
+            segment_end = size if length == _UNKNOWN else start + length
+            if segment_end > size:
+                return Boxes(True, headers)
         if name == _SEGMENT or (length == _UNKNOWN and name == _CLUSTER):
             at = start
         elif length == _UNKNOWN:
-            return Boxes(False, max(1, headers))
+            return Boxes(False, headers)
         else:
             at = start + length
-    return Boxes(at > size, max(1, headers))
+    return Boxes(at > size, headers)
 
 
 def _read_number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:

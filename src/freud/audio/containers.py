@@ -7,6 +7,7 @@ then players and annotation tools show silence there; so do we, or every later l
 from __future__ import annotations
 
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -33,6 +34,7 @@ _ASF_DELAY = 0.1  # seconds; the decoder of WMA gives nothing for its first two 
 _AGREEING = 8  # packets
 _MOST_SILENCE = 4 * 3600.0  # seconds in all; more is damage
 _MOST_OVERLAP = 1.0  # seconds in all, besides 1 % for a clock that drifts; more is another recording
+_PLANES = 8  # of AVFrame.data
 _NOTES = 3  # gaps that are told one by one
 
 Packet = tuple[int | None, np.ndarray]  # position of the first sample by its time, samples [n, channels]
@@ -144,11 +146,11 @@ class Container:
         total, self._longest, kind = 0, 0, self.container.format.name
         try:
             for frame in self.container.decode(self.audio):
-                samples, channels = frame.to_ndarray(), frame.layout.nb_channels
+                channels = frame.layout.nb_channels
                 if frame.sample_rate != self.rate or channels != self.channels:
                     seconds = total / self.rate
                     raise AudioError(f"{self.name}: changes its sample rate or channels after {seconds:.1f} s")
-                samples = samples.T if frame.format.is_planar else samples.reshape(-1, channels)
+                samples = _samples(frame)
                 position = None
                 if self._is_timed and frame.pts is not None:
                     time = frame.pts * frame.time_base - self._origin
@@ -263,10 +265,10 @@ class Container:
         if kind.startswith("mov") and self.audio.duration is not None:
             return float((self.audio.duration + (self.audio.start_time or 0)) * self.audio.time_base) - origin
         if kind.startswith("matroska"):
-            tagged = [value for key, value in self.audio.metadata.items() if key.startswith("DURATION")]
-            if tagged:
-                hours, minutes, seconds = tagged[0].split(":")
-                return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - origin
+            tags = [value for key, value in self.audio.metadata.items() if key.startswith("DURATION")]
+            if tags and (clock := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", tags[0])):
+                hours, minutes, seconds = map(float, clock.groups())
+                return 3600 * hours + 60 * minutes + seconds - origin
             if len(self.container.streams) == 1 and self.container.duration is not None:
                 return self.container.duration / 1e6 - origin
         return 0.0
@@ -274,3 +276,18 @@ class Container:
 
 def _cut_before_index(name: str) -> AudioError:
     return AudioError(f"{name}: ends before the part that says where its sound is: the file is cut short")
+
+
+def _samples(frame: Any) -> np.ndarray:
+    """[n, channels] of a decoded frame.
+
+    PyAV 18 looks for the planes of a frame up to a null pointer, which FFmpeg does not set behind eight planes or more:
+    it reads beyond the frame's memory, and the process ends. So these are interleaved first.
+    """
+    if frame.format.is_planar and frame.layout.nb_channels < _PLANES:
+        return frame.to_ndarray().T
+    if frame.format.is_planar:
+        import av
+
+        [frame] = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate).resample(frame)
+    return frame.to_ndarray().reshape(-1, frame.layout.nb_channels)

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9][\x10-\xfe][\x00-\xaf]")  # and a size, a rate and channels that there can be
+_HEADER = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # and a block of stream info, of 34 bytes
+_HEADER_BYTES = 8
 _WINDOW = 1 << 15  # bytes to search for a frame where the header does not say how long frames are
+_SMALL = 1 << 20  # bytes up to which a file is searched for a second header; larger ones are sampled
 _CODED_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 8) for n in range(8, 16)}}
 
 
@@ -55,15 +58,29 @@ def is_count_doubtful(raw: BinaryIO, size: int, info: StreamInfo) -> bool:
     ends = [end for _, end in _frames(raw, max(0, size - window), window, info)]
     if ends and info.total not in ends and max(ends) != info.total:
         return True
+    if size <= _SMALL:
+        raw.seek(4)
+        return b"fLaC" in raw.read()
     last = 0
-    for quarter in (1, 2, 3):
-        at = size * quarter // 4
+    for eighth in range(1, 8):
+        at = size * eighth // 8
         starts = [start for start, _ in _frames(raw, at, min(window, size - at), info)]
         if starts:
             if not last <= starts[0] <= info.total:
                 return True
             last = starts[0]
     return False
+
+
+def find_files(raw: BinaryIO, size: int) -> list[tuple[int, int]]:
+    """[start, end) of each FLAC file of those that lie one behind the other: a header is longer than chance."""
+    starts, tail = [], b""
+    for at in range(0, size, 1 << 20):
+        raw.seek(at)
+        block = tail + raw.read(1 << 20)
+        starts += [at - len(tail) + match.start() for match in _HEADER.finditer(block)]
+        tail = block[-(_HEADER_BYTES - 1) :]
+    return list(zip(starts, [*starts[1:], size], strict=True))
 
 
 def _frames(raw: BinaryIO, at: int, window: int, info: StreamInfo) -> list[tuple[int, int]]:

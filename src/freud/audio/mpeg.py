@@ -26,7 +26,7 @@ _KBITS = {  # by (MPEG-1, layer)
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SEARCH = 1 << 20  # bytes before the first frame that are searched
-_MARK = re.compile(rb"\xff|ID3[\x02-\x04]\x00|APETAGEX")  # where a frame or a tag may begin
+_MARK = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff]|ID3[\x02-\x04]\x00|APETAGEX")  # where a frame or a tag may begin
 _SURE = 4  # frames in a row that cannot be chance
 
 
@@ -195,7 +195,7 @@ def _find_frame(raw: BinaryIO, at: int, size: int, first: bool) -> int | None:
         block = read_at(raw, at, 1 << 16)
         for match in _MARK.finditer(block):
             position = at + match.start()
-            if match[0] != b"\xff" or (parse_frame(read_at(raw, position, 4)) and _is_sure(raw, position, size, first)):
+            if match[0][0] != 0xFF or (parse_frame(read_at(raw, position, 4)) and _is_sure(raw, position, size, first)):
                 return position
         if len(block) < 1 << 16:
             return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 _FIRST, _LAST = 2, 4  # flags of a page
+_SOUND = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x7fFLAC", b"fLaC", b"PCM     ")  # beginnings of first pages
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -23,7 +24,7 @@ class Link:
     start: int
     end: int
     open: set[int] = field(default_factory=set)
-    """Serial numbers of streams without a last page."""
+    """Serial numbers of streams of sound without a last page; pictures and the like often have none."""
     lost: bool = False
     """Whether pages are missing or damaged in the middle."""
 
@@ -59,7 +60,8 @@ def read_pages(raw: BinaryIO, size: int) -> Pages:
         if len(head) < 27 or len(table) < head[26] or end > size:
             pages.ends_within_page = True
             break
-        if not _is_intact(head, table + raw.read(sum(table))):
+        content = raw.read(sum(table))
+        if not _is_intact(head, table + content):
             at = end  # its number is missing, so that the next page shows the loss
             continue
         serial, number = struct.unpack("<II", head[14:22])
@@ -67,7 +69,8 @@ def read_pages(raw: BinaryIO, size: int) -> Pages:
             if started or not pages.links:
                 pages.links.append(Link(at, at))
                 sequence, started = {}, False
-            pages.links[-1].open.add(serial)
+            if content.startswith(_SOUND):
+                pages.links[-1].open.add(serial)
         elif pages.links:
             started = True
             pages.links[-1].lost |= number != sequence.get(serial, number - 1) + 1

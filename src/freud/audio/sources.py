@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from typing import BinaryIO
 
-import numpy as np
 import soundfile
 
 from freud.audio import bare, boxes, flac, headers, mpeg, ogg
-from freud.audio.containers import TOLERANCE, Container, block_frames
+from freud.audio.containers import TOLERANCE, Container
 from freud.audio.errors import AudioError, cut_short, refusing_failures, two_lengths
 from freud.audio.layout import Layout, UnreadableError
+from freud.audio.readers import Chain, Raw, SoundFile
 from freud.audio.view import Piece, View
 
 _LONGEST = 1 << 48  # libsndfile gives 2**63 - 1 for "length unknown"
 _RATES = (1_000, 10_000_000)  # samples a second: below, a small file becomes hours of samples; above, nothing records
 
 File = str | PathLike[str]
-Raw = BinaryIO | View
 
 
 @contextlib.contextmanager
@@ -59,124 +58,6 @@ def check_rate(rate: int, name: str) -> None:
         raise AudioError(f"{name}: its sample rate is {rate} Hz; expected {low} to {high}")
 
 
-class SoundFile:
-    """A file open in libsndfile.
-
-    Raises:
-        soundfile.SoundFileError: libsndfile does not know the content.
-    """
-
-    def __init__(self, raw: Raw, name: str) -> None:
-        self.name, self.notes, self._raw, self._file = name, [], raw, None
-        self._open()
-        self.rate, self.channels = self.sound.samplerate, self.sound.channels
-
-    def _open(self) -> None:
-        """Open at the start. libsndfile is not told the suffix, by which it would guess."""
-        if isinstance(self._raw, View):
-            self._raw.seek(0)
-            self.sound = soundfile.SoundFile(self._raw)  # pyright: ignore[reportArgumentType]
-            return
-        # A descriptor of its own: the position of `raw` must not move.
-        self._file = open(self._raw.name, "rb", buffering=0)  # noqa: SIM115
-        try:
-            self.sound = soundfile.SoundFile(self._file.fileno(), closefd=False)
-        except soundfile.SoundFileError:
-            self._file.close()
-            raise
-
-    def close(self) -> None:
-        self.sound.close()
-        if self._file is not None:
-            self._file.close()
-
-    def count(self) -> int:
-        """Frames in the file, after checking that the last one is there."""
-        if not self.sound.seekable():  # GSM 6.10, G.721, NMS ADPCM: only reading tells
-            return sum(len(block) for block in self.blocks())
-        if self.sound.format in {"FLAC", "MP3"}:  # the others are checked by their headers
-            try:
-                self.sound.seek(self.sound.frames - 1)
-                is_whole = len(self.sound.read(1)) == 1
-            except soundfile.SoundFileError:
-                is_whole = False
-            if is_whole:
-                self.sound.seek(0)
-            else:
-                self.close()  # after a failure it cannot even go back
-                self._open()
-                for _ in self.blocks():  # raises the error that says where it ends
-                    pass
-        return self.sound.frames
-
-    def seek(self, first: int) -> int:
-        """Go to frame `first`, or before it (lossy formats start over); return where that is."""
-        if self.sound.format in {"OGG", "MP3"} or not self.sound.seekable():
-            return 0
-        try:
-            return self.sound.seek(min(first, self.sound.frames))
-        except soundfile.SoundFileError:
-            self.count()
-            raise AudioError(f"{self.name}: damaged: cannot go to {first / self.rate:.1f} s") from None
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """float32 [n, channels] from the present position to the end."""
-        size = block_frames(self.rate, self.channels)
-        is_seekable = self.sound.seekable()
-        position = self.sound.tell() if is_seekable else 0
-        while position < self.sound.frames:
-            try:
-                block = self.sound.read(size, dtype="float32", always_2d=True)
-            except soundfile.SoundFileError:
-                position = max(position, self.sound.tell()) if is_seekable else position
-                block = np.zeros((0, self.channels), np.float32)
-            if not len(block):
-                raise cut_short(self.name, position / self.rate, self.sound.frames / self.rate)
-            position += len(block)
-            yield block
-
-
-class Chain:
-    """Several files in one, read one after the other; all of the same rate and channels."""
-
-    def __init__(self, openers: list[Callable[[], SoundFile | Container]], name: str) -> None:
-        self.name, self.notes, self._openers = name, [], openers
-        first = openers[0]()
-        self.rate, self.channels = first.rate, first.channels
-        first.close()
-
-    def close(self) -> None:
-        """Nothing is open between calls."""
-
-    def count(self) -> int:
-        """Frames of all parts."""
-        return sum(part.count() for part in self._parts())
-
-    def seek(self, first: int) -> int:
-        """Always 0."""
-        return 0
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """[n, channels], in the sample type of each part."""
-        for part in self._parts():
-            yield from part.blocks()
-
-    def _parts(self) -> Iterator[SoundFile | Container]:
-        for number, opener in enumerate(self._openers, 1):
-            part = opener()
-            try:
-                if (part.rate, part.channels) != (self.rate, self.channels):
-                    raise AudioError(
-                        f"{self.name}: is {len(self._openers)} files one behind the other, and number {number} has "
-                        f"another sample rate or other channels ({part.rate} Hz, {part.channels}; before: "
-                        f"{self.rate} Hz, {self.channels}); split it"
-                    )
-                yield part
-            finally:
-                part.close()
-            self.notes += part.notes
-
-
 Source = SoundFile | Container | Chain
 
 
@@ -204,6 +85,8 @@ def _open(raw: BinaryIO, size: int, name: str) -> Source:
             raise AudioError(
                 f"{name}: is {chain.files} files one behind the other, of which players show one; split it"
             )
+        if chain.is_edited:  # FFmpeg plays empty edits in the middle, and is some packets off in between
+            raise AudioError(f"{name}: its edit list puts the sound together from several pieces; export it anew")
         return Container(raw, name, is_cut=chain.is_cut, origin=chain.fragmented or head[4:8] not in boxes.MP4)
     if (stream := mpeg.read_stream(raw, size)) is not None:
         return _open_mpeg(raw, size, stream, name)
@@ -231,6 +114,8 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
     share = 1.0 if layout.stated is None or layout.stated <= layout.present else layout.present / layout.stated
     if not share:
         raise AudioError(f"{name}: ends within its header: the file is cut short")
+    if not layout.present:
+        raise AudioError(f"{name}: holds no samples")
 
     def open_view(view: Raw) -> SoundFile | Container:
         sound = None if layout.ffmpeg else _try_libsndfile(view, name)
@@ -260,6 +145,11 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
 
 def _open_flac(raw: BinaryIO, size: int, info: flac.StreamInfo, name: str) -> Source:
     if info.total and flac.is_count_doubtful(raw, size, info):
+        files = flac.find_files(raw, size)
+        if len(files) > 1:
+            source = Chain([lambda piece=piece: SoundFile(View(raw, [piece]), name) for piece in files], name)
+            source.notes.append(f"is {len(files)} FLAC files one behind the other: all are read")
+            return source
         container = Container(raw, name, kind="flac")
         try:
             total = container.count()
