@@ -84,9 +84,9 @@ def test_eight_channels(tmp_path, codec, name):
             container.mux(stream.encode(part))
         container.mux(stream.encode(None))
     assert audio.probe(path).channels == 8
-    heard = {round(strongest(audio.load(path, channel=channel))[0]) for channel in range(8)}
+    frequencies = {round(strongest(audio.load(path, channel=channel))[0]) for channel in range(8)}
     expected = {300 + 100 * channel for channel in range(8)}
-    assert len(expected & heard) >= 7  # AAC keeps only the depth of the fourth, for a subwoofer
+    assert len(expected & frequencies) >= 7  # AAC keeps only the depth of the fourth, for a subwoofer
     assert len(audio.load(path)) == round(audio.probe(path).duration * 16_000)
 
 

@@ -114,7 +114,9 @@ def _read_caf(raw: BinaryIO, size: int) -> Layout | None:
             is_open = is_open_length(length, 64)
             end = size if is_open else min(at + 12 + length, size)
             stated = None if is_open else length - 4
-            return _layout(raw, size, start, end, stated, at + 4, ">q", 4, skip=_skip_caf)
+            layout = _layout(raw, size, start, end, stated, at + 4, ">q", 4, skip=_skip_caf)
+            layout.is_variable = read_at(raw, 28, 4) not in {b"lpcm", b"ulaw", b"alaw", b"ima4"}  # "desc" comes first
+            return layout
         if length < 0:
             return None
         at += 12 + length

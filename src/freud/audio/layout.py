@@ -46,6 +46,8 @@ class Layout:
     """The corrected files to read, one after the other; None if the file is right as it is."""
     ffmpeg: bool = False
     """Whether FFmpeg reads more of it than libsndfile."""
+    is_variable: bool = False
+    """Whether the bytes of a second differ, so that no time follows from a count of bytes."""
     frames: int | None = None
     """Frames that the header states, where the sound is compressed."""
     notes: tuple[str, ...] = ()

@@ -89,9 +89,9 @@ def _find_page(raw: BinaryIO, at: int, size: int) -> int:
     while at < size:
         raw.seek(at)
         block = raw.read(1 << 16)
-        found = block.find(b"OggS")
-        if found >= 0:
-            return at + found
+        position = block.find(b"OggS")
+        if position >= 0:
+            return at + position
         at += max(1, len(block) - 3)
     return size
 

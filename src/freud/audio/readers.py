@@ -50,7 +50,7 @@ class SoundFile:
             self._file.close()
 
     def count(self) -> int:
-        """Frames in the file, after checking that the last one is there."""
+        """Frames in the file, after checking that the last one is there. What is read next is not from the start."""
         if not self.sound.seekable():  # GSM 6.10, G.721, NMS ADPCM: only reading tells
             return sum(len(block) for block in self.blocks())
         if self.sound.format in {"FLAC", "MP3"}:  # the others are checked by their headers
@@ -59,9 +59,7 @@ class SoundFile:
                 is_whole = len(self.sound.read(1)) == 1
             except soundfile.SoundFileError:
                 is_whole = False
-            if is_whole:
-                self.sound.seek(0)
-            else:
+            if not is_whole:
                 self.close()  # after a failure it cannot even go back
                 self._open()
                 for _ in self.blocks():  # raises the error that says where it ends

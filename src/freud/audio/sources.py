@@ -119,7 +119,8 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
 
     def open_view(view: Raw) -> SoundFile | Container:
         sound = None if layout.ffmpeg else _try_libsndfile(view, name)
-        return sound or Container(view, name, share=share, stated=layout.frames)
+        known = 1.0 if layout.is_variable else share
+        return sound or Container(view, name, is_cut=share < 1, share=known, stated=layout.frames)
 
     def open_all() -> Source:
         if len(views) == 1:
@@ -133,7 +134,7 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
         finally:
             source.close()
         if share < 1:
-            raise cut_short(name, seconds, seconds / share)
+            raise cut_short(name, seconds, None if layout.is_variable else seconds / share)
         behind = seconds * layout.behind / layout.present
         if behind > TOLERANCE:
             raise two_lengths(name, seconds, seconds + behind)
