@@ -158,6 +158,8 @@ TABLE: dict[str, dict[str, Any]] = {
     "sampling that generate turns off": {"generation": {"do_sample": True, "temperature": 0.7, "top_k": 5}},
     "a length": {"generation": {"max_length": 5}, "new": None},
     "the whole length": {"new": None},
+    "the user's length before the checkpoint's": {"generation": {"max_length": 3}},
+    "the user's length before the checkpoint's new tokens": {"generation": {"max_new_tokens": 3}},
     "new tokens": {"generation": {"max_new_tokens": 7}, "new": None},
     "no generation config": {"generation": None},
     "no generation config, forced": {"generation": None, "config": {"forced_decoder_ids": forced(50259, TRANSCRIBE)}},
@@ -196,6 +198,7 @@ def test_prompt_and_tokens_are_those_of_generate(random_folder: Path, tmp_path: 
 
 REFUSED: dict[str, dict[str, Any]] = {
     "decoder_start_token_id": {"decoder_start_token_id": ABSENT},
+    "decoder_start_token_id = [1, 2]": {"decoder_start_token_id": [1, 2]},
     "lang_to_id": {"lang_to_id": None},
     "no_timestamps_token_id": {"no_timestamps_token_id": None},
     "language": {"language": "klingon"},
@@ -217,6 +220,23 @@ def test_where_transformers_raises_ours_names_the_field(random_folder: Path, tmp
     with pytest.raises(FreudError, match=r"generation_config\.json") as caught:
         ours(folder, inputs(1))
     assert field in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lang_to_id", {}), ("lang_to_id", [1]), ("lang_to_id", {"<|en|>": 10**9}), ("task_to_id", "transcribe"),
+        ("eos_token_id", None), ("eos_token_id", []), ("eos_token_id", -1), ("eos_token_id", True),
+        ("no_timestamps_token_id", [50363]), ("max_length", "448"), ("max_length", 0), ("num_beams", 50257),
+        ("suppress_tokens", 5), ("begin_suppress_tokens", [[1]]), ("forced_decoder_ids", [[1, "x"]]),
+        ("language", ["hi"]), ("task", 3),
+    ],
+)  # fmt: skip
+def test_fields_without_a_meaning_are_named(random_folder: Path, tmp_path: Path, field: str, value: Any) -> None:
+    folder = altered(random_folder, tmp_path / "altered", {field: value})
+    with pytest.raises(FreudError, match=rf"generation_config\.json has {field} = ") as caught:
+        ours(folder, inputs(1))
     assert "\n" not in str(caught.value)
 
 

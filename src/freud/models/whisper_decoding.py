@@ -80,9 +80,7 @@ def decode(
             that would go on otherwise are decoded from there, and what the first row says later is tried where it may
             fit. The texts are the same, sooner.
     """
-    limit = steering.max_length
-    if search.max_new_tokens is not None:
-        limit = min(limit, search.max_new_tokens)
+    limit = search.max_new_tokens or steering.max_length
     limit = min(limit, decoder.embed_positions.num_embeddings - len(prompt))
     cache = cache if cache is not None else Cache()
     beams = 1 if search.temperature else search.num_beams or steering.num_beams

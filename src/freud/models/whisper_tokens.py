@@ -16,6 +16,7 @@ from freud.models.checkpoints import Checkpoint
 from freud.models.whisper_vocabulary import ENGLISH, OPENAI, WITH_CANTONESE
 
 _BLANK = 220  # the token " "
+_MOST_BEAMS = 100  # that a checkpoint may ask for: more is a mistake, and fills the memory
 
 # Fields of a generation config that change greedy decoding and are not computed here, and the values that do nothing.
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
@@ -136,17 +137,16 @@ def steering(checkpoint: Checkpoint) -> Steering:
     ends = reader.tokens("eos_token_id", single=True)
     if not ends:
         raise reader.wrong("eos_token_id", "the token that ends a text")
-    (start,) = reader.tokens("decoder_start_token_id", single=True) or (None,)
+    start, no_timestamps = reader.one("decoder_start_token_id"), reader.one("no_timestamps_token_id")
     if start is None:
         raise reader.wrong("decoder_start_token_id", "the token that starts a text")
-    no_timestamps = reader.tokens("no_timestamps_token_id", single=True)
     if languages and tasks and "transcribe" not in tasks:
         raise reader.wrong("task_to_id", "a token for transcribe")
     steering = Steering(
         start=start,
         end=ends[0],
         max_length=reader.length(longest),
-        no_timestamps=no_timestamps[0] if no_timestamps else None,
+        no_timestamps=no_timestamps,
         languages=languages,
         multilingual=reader.values.get("is_multilingual", True) is not False,
         tasks=tasks,
@@ -156,7 +156,7 @@ def steering(checkpoint: Checkpoint) -> Steering:
         language=reader.choice("language", languages),
         task=reader.choice("task", tasks),
         forced=reader.forced(),
-        num_beams=reader.number("num_beams") or 1,
+        num_beams=reader.number("num_beams", most=_MOST_BEAMS) or 1,
     )
     if (limit := reader.number("max_new_tokens")) and limit + len(steering.prompt()) > longest:
         raise reader.wrong("max_new_tokens", f"at most {longest} with the prompt, which is what the decoder holds")
@@ -188,13 +188,17 @@ class _Reader:
                 what = "which is not computed here; take it out, and the text is the greedy one"
                 raise FreudError(f"{self.source}: {self.file} asks for {name} = {str(value)[:40]}, {what}")
         for name in ("lang_to_id", "no_timestamps_token_id"):
-            if name in self.values and self.values[name] is None:
+            if name in self.values and self.values[name] in (None, {}):
                 raise self.wrong(name, "tokens, or no such entry")
 
     def token(self, value: Any, name: str) -> int:
         if type(value) is not int or not 0 <= value < self.size:
             raise self.wrong(name, f"tokens below {self.size}")
         return value
+
+    def one(self, name: str) -> int | None:
+        value = self.values.get(name)
+        return None if value is None else self.token(value, name)
 
     def tokens(self, name: str, *, single: bool = False) -> tuple[int, ...]:
         """The token ids of a list; with `single` a number is a list of one, and without nothing is one of none."""
@@ -211,10 +215,10 @@ class _Reader:
             raise self.wrong(name, "tokens by name")
         return {str(key): self.token(item, name) for key, item in value.items()} if value else None
 
-    def number(self, name: str) -> int | None:
+    def number(self, name: str, most: int | None = None) -> int | None:
         value = self.values.get(name)
-        if value is not None and (type(value) is not int or value < 1):
-            raise self.wrong(name, "a whole number above 0")
+        if value is not None and (type(value) is not int or value < 1 or (most and value > most)):
+            raise self.wrong(name, "a whole number above 0" + (f", at most {most}" if most else ""))
         return value
 
     def length(self, longest: int) -> int:
