@@ -291,7 +291,7 @@ def _language_name(language: str, languages: Mapping[str, int]) -> str | None:
 
 
 def language_token(steering: Steering, language: str | None, task: str | None) -> str | None:
-    """The language that the user asks for, as in `languages`; None if none is asked for, or there is only one.
+    """The language that the user asks for, or else the checkpoint, as in `languages`; None if neither does.
 
     Raises:
         UnknownNameError: the model does not know the language or the task.
@@ -303,7 +303,7 @@ def language_token(steering: Steering, language: str | None, task: str | None) -
     if task is not None and task not in (steering.tasks or {}):
         raise UnknownNameError(f"unknown task {task!r}: this model has {', '.join(steering.tasks or ['none'])}")
     if language is None:
-        return None
+        return steering.language
     if (name := _language_name(language, steering.languages)) is None:
         known = ", ".join(name.strip("<|>") for name in steering.languages)
         raise UnknownNameError(f"unknown language {language!r}: this model has {known}")
