@@ -81,7 +81,7 @@ def elsewhere(labels: Path, files: Iterable[str], audio: Iterable[str]) -> dict[
 def recording_stem(name: str) -> str:
     """A file's name without its suffixes of audio: Kaggle's TIMIT has `SA1.WAV.wav` for TIMIT's `SA1.WAV`."""
     while is_audio(name):
-        name = PurePosixPath(name).stem
+        name = os.path.splitext(name)[0]
     return name
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from freud.audio import AUDIO_SUFFIXES
 
@@ -39,7 +39,7 @@ class Source:
             return path
         return self._by_name.get(composed(path), path)
 
-    @property
+    @cached_property
     def audio(self) -> list[str]:
         """The files whose suffix is one of audio, sorted; or the one file that was given."""
         if self.file is not None and is_audio(self.file):
@@ -54,7 +54,7 @@ def composed(name: str) -> str:
 
 def is_audio(name: str) -> bool:
     """Whether a file is audio by its suffix."""
-    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES
 
 
 def _walk(root: Path, below: str, reached: list[str], problems: list[dict[str, str]]) -> Iterator[str]:
