@@ -290,6 +290,21 @@ def test_damaged_pt_files(pt_file: Path, tmp_path: Path) -> None:
     assert "dims lack n_mels" in message(path, DamagedFileError)
 
 
+def test_a_pickle_whose_archive_is_altered(pt_file: Path, tmp_path: Path) -> None:
+    """torch.load compares no checksum, and gives what was in memory for a record that it cannot read."""
+    path = tmp_path / "model.pt"
+    whole = pt_file.read_bytes()
+    value = torch.load(pt_file, weights_only=True)["model_state_dict"]["encoder.ln_post.weight"]
+    for at, says in (
+        (whole.index(value.numpy().tobytes()) + 3, "has a wrong checksum"),  # a number
+        (whole.rindex(b"PK\1\2") + 10, "has compressed records"),  # how the last record is compressed
+    ):
+        data = bytearray(whole)
+        data[at] ^= 8
+        path.write_bytes(data)
+        assert says in message(path, DamagedFileError)
+
+
 def test_safetensors_by_itself(hf_folder: Path) -> None:
     assert "give the folder that holds it" in message(hf_folder / "model.safetensors")
 

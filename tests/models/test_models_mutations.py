@@ -143,22 +143,22 @@ def test_tensors_of_a_folder(folder: Path, tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     mutations = (
         (name, lambda path, changed=changed: save(changed, path / "model.safetensors"))
-        for name, changed in list(changes_of(weights))[::5]  # coprime to the number of kinds of change
+        for name, changed in list(changes_of(weights))[::13]  # not a divisor of the kinds of change: all are met
     )
     counts = run(folder, mutations, tmp_path, by_transformers)
     assert counts["read"] > 10
-    assert counts["refused"] > 50
+    assert counts["refused"] > 30
 
 
 def test_tensors_of_a_pt(pt: Path, tmp_path: Path) -> None:
     value = torch.load(pt, weights_only=True)
     mutations = (
         (name, lambda path, changed=changed: torch.save({**value, "model_state_dict": changed}, path))
-        for name, changed in list(changes_of(value["model_state_dict"]))[::3]
+        for name, changed in list(changes_of(value["model_state_dict"]))[::13]
     )
     counts = run(pt, mutations, tmp_path, by_openai)
     assert counts["read"] > 10
-    assert counts["refused"] > 50
+    assert counts["refused"] > 30
 
 
 def test_fields_of_the_configuration(folder: Path, tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_fields_of_the_configuration(folder: Path, tmp_path: Path) -> None:
     mutations = (
         (f"{name} = {value!r}", lambda path, name=name, value=value: write(path, {**config, name: value}))
         for number, name in enumerate([*config, "quantization_config", "hidden_size", "layer_norm_eps"])
-        for value in JUNK[number % 3 :: 3]
+        for value in JUNK[number % 6 :: 6]
     )
     counts = run(folder, mutations, tmp_path, by_transformers)
-    assert counts["read"] > 50
+    assert counts["read"] > 30
     assert counts["refused"] > 20
 
 
@@ -189,10 +189,12 @@ def test_sizes_of_a_pt(pt: Path, tmp_path: Path) -> None:
 
 
 def bytes_of(path: Path) -> list[int]:
-    """Places to cut or flip: every part of the header, and some of what follows."""
+    """Places to cut or flip: all over a pickle, the header of a safetensors file and some of what follows."""
     size = path.stat().st_size
-    header = min(size, 8 + int.from_bytes(path.read_bytes()[:8], "little") if path.suffix == ".safetensors" else 2000)
-    return [*range(0, header, 41), *range(header, size, max(1, (size - header) // 12))]
+    if path.suffix != ".safetensors":
+        return list(range(0, size, max(1, size // 60)))
+    header = min(size, 8 + int.from_bytes(path.read_bytes()[:8], "little"))
+    return [*range(0, header, 131), *range(header, size, (size - header) // 8)]
 
 
 def flip(path: Path, at: int, bit: int) -> None:

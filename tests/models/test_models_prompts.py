@@ -46,7 +46,7 @@ GENERATION = {
     "begin_suppress_tokens": [],
     "prev_sot_token_id": 50361,
 }
-NEW_TOKENS = 8
+NEW_TOKENS = 6
 ABSENT = object()
 
 
@@ -150,9 +150,9 @@ TABLE: dict[str, dict[str, Any]] = {
     "suppressed first": {"generation": {"begin_suppress_tokens": list(range(1, 50000, 2))}},
     "suppressed null": {
         "generation": {"suppress_tokens": None, "begin_suppress_tokens": None},
-        "config": {"suppress_tokens": list(range(0, 50000, 2)), "begin_suppress_tokens": list(range(1, 50000, 2))},
+        "config": {"suppress_tokens": list(range(0, 50000, 16)), "begin_suppress_tokens": list(range(1, 50000, 16))},
     },
-    "several ends": {"generation": {"eos_token_id": [END, *range(0, 50000, 3)], "pad_token_id": END}},
+    "several ends": {"generation": {"eos_token_id": [END, *range(0, 50000, 9)], "pad_token_id": END}},
     "one end in a list": {"generation": {"eos_token_id": [END]}},
     "beams": {"generation": {"num_beams": 3}},
     "sampling that generate turns off": {"generation": {"do_sample": True, "temperature": 0.7, "top_k": 5}},
@@ -165,7 +165,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "no generation config, forced": {"generation": None, "config": {"forced_decoder_ids": forced(50259, TRANSCRIBE)}},
     "no generation config, suppressed": {
         "generation": None,
-        "config": {"suppress_tokens": list(range(0, 50000, 2)), "begin_suppress_tokens": list(range(1, 50000, 2))},
+        "config": {"suppress_tokens": list(range(0, 50000, 16)), "begin_suppress_tokens": list(range(1, 50000, 16))},
     },
     "no generation config, defaults": {"generation": None, "config": {"begin_suppress_tokens": ABSENT}},
     "the user's language": {"generation": {"language": "hi", "task": "translate"}, "asked": {"language": "de"}},
@@ -188,8 +188,8 @@ def test_prompt_and_tokens_are_those_of_generate(random_folder: Path, tmp_path: 
     case = {"generation": {}, "config": {}, "asked": {}, "new": NEW_TOKENS, **TABLE[row]}
     folder = altered(random_folder, tmp_path / "altered", case["generation"], case["config"])
     length = {} if case["new"] is None else {"max_new_tokens": case["new"]}
-    tokens, ends = ours(folder, inputs(1, 2), **case["asked"], **length)
-    expected = theirs(folder, inputs(1, 2), **case["asked"], **length)
+    tokens, ends = ours(folder, inputs(1), **case["asked"], **length)
+    expected = theirs(folder, inputs(1), **case["asked"], **length)
     for text in expected:
         while text[-1] in ends:
             del text[-1]

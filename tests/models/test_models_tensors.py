@@ -110,13 +110,12 @@ def test_projections_that_do_not_fit(hf_folder: Path) -> None:
         lambda n: n.removeprefix("model."),
     ],
 )
-@pytest.mark.parametrize("pickled", [False, True])
-def test_names_of_wrappers(hf_folder: Path, model: AudioModel, rename: Callable[[str], str], pickled: bool) -> None:
+def test_names_of_wrappers(hf_folder: Path, model: AudioModel, rename: Callable[[str], str]) -> None:
     def change(weights: dict[str, Tensor]) -> None:
         for name in list(weights):
             weights[rename(name)] = weights.pop(name)
 
-    rewrite(hf_folder, change, pickled=pickled)
+    rewrite(hf_folder, change, pickled=len(rename("")) % 2 == 0)
     assert freud.models.load(str(hf_folder)).fingerprint == model.fingerprint
 
 
@@ -224,8 +223,10 @@ def test_safetensors_before_pickles(hf_folder: Path, model: AudioModel) -> None:
 # ---- numbers
 
 
-@pytest.mark.parametrize("field", ["quantization_config", "compression_config", "quantization"])
-@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq", "compressed-tensors", "fp8"])
+@pytest.mark.parametrize(
+    ("field", "method"),
+    [("quantization_config", "bitsandbytes"), ("compression_config", "sparseml"), ("quantization", "mlx")],
+)
 def test_quantized_by_configuration(hf_folder: Path, field: str, method: str) -> None:
     edit_json(hf_folder / "config.json", **{field: {"quant_method": method, "bits": 8}})
     assert f"{field} says that the weights are quantized ({method}); dequantize them" in message(hf_folder)
@@ -233,20 +234,21 @@ def test_quantized_by_configuration(hf_folder: Path, field: str, method: str) ->
 
 @pytest.mark.parametrize(
     "dtype",
-    [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint8, torch.int32, torch.bool, torch.complex64],
+    [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint8, torch.bool, torch.complex64],
 )
-@pytest.mark.parametrize("pickled", [False, True])
-def test_quantized_by_dtype(hf_folder: Path, dtype: torch.dtype, pickled: bool) -> None:
+def test_quantized_by_dtype(hf_folder: Path, dtype: torch.dtype) -> None:
     name = "model.encoder.layers.1.fc1.weight"
-    rewrite(hf_folder, lambda w: w.update({name: w[name].to(dtype)}), pickled=pickled)
+    rewrite(hf_folder, lambda w: w.update({name: w[name].to(dtype)}), pickled=dtype.itemsize == 1)
     kind = str(dtype).removeprefix("torch.")
     said = message(hf_folder)
     assert "encoder.layers.1.fc1.weight is not a tensor of floating-point numbers" in said
     assert f"but {kind}; if the weights are quantized, dequantize them" in said
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(torch.nan, torch.float32), (torch.inf, torch.float16), (-torch.inf, torch.bfloat16), (torch.nan, torch.float64)],
+)
 def test_values_that_are_not_finite(hf_folder: Path, value: float, dtype: torch.dtype) -> None:
     def change(weights: dict[str, Tensor]) -> None:
         weights["model.decoder.layers.1.fc2.bias"] = weights["model.decoder.layers.1.fc2.bias"].to(dtype)

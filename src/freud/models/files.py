@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _read_pickled(path: Path) -> dict[str, Any]:
+    # What is no archive is of PyTorch before 1.6, or not of PyTorch at all: torch.load tells.
+    stored = check_archive(path) if zipfile.is_zipfile(path) else None
     try:
         with warnings.catch_warnings(action="ignore"):
             value = torch.load(path, map_location="cpu", weights_only=True)
@@ -67,4 +72,56 @@ def _read_pickled(path: Path) -> dict[str, Any]:
         raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
     if not isinstance(value, dict):
         raise DamagedFileError(f"{path}: expected a dict of tensors, found {type(value).__name__}")
+    if stored is not None:
+        check_storages(value, stored, path)
     return {str(name): entry for name, entry in value.items()}
+
+
+def check_archive(path: Path) -> int:
+    """Bytes in the tensors' records of an archive as torch.save writes it: whole, uncompressed, with right checksums.
+
+    torch.load compares no checksum, and gives whatever was in memory for a record that it cannot read.
+
+    Raises:
+        DamagedFileError: it is not such an archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+                raise DamagedFileError(f"{path}: has compressed records, which torch.save never writes; refused")
+            if sum(record.file_size for record in records) > path.stat().st_size:
+                raise DamagedFileError(f"{path}: its records claim more bytes than the file has; download it again")
+            damaged = archive.testzip()
+    except DamagedFileError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError):
+        raise DamagedFileError(
+            f"{path}: cut short or altered, or not a checkpoint written by PyTorch 1.6 or later; download it again"
+        ) from None
+    if damaged:
+        raise DamagedFileError(f"{path}: altered: its record {damaged[:80]!r} has a wrong checksum; download it again")
+    return sum(record.file_size for record in records if "/data/" in record.filename)
+
+
+def check_storages(value: Any, stored: int, path: Path) -> None:
+    """Compare what tensors in nested containers claim to hold with the bytes that a file stores for them.
+
+    A storage that claims more than its record goes on into what follows it: neither an error nor its own numbers.
+
+    Raises:
+        DamagedFileError: they claim more.
+    """
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(value)}
+    if sum(storages.values()) > stored:
+        raise DamagedFileError(f"{path}: its tensors claim more bytes than it stores; download it again")
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor on the CPU in nested containers."""
+    if isinstance(value, torch.Tensor):
+        if value.layout == torch.strided and value.device.type == "cpu":
+            yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 
 from freud.errors import DamagedFileError, FreudError
-from freud.models.files import one_line
+from freud.models.files import check_archive, check_storages, one_line
 
 # What a numpy scalar is pickled as, by numpy 1 and by numpy 2; the original FREUD keeps one in `best_val_loss`.
 _SCALARS: list[Any] = [
@@ -37,7 +35,7 @@ def read(path: Path) -> Any:
     """
     if not path.is_file():
         raise FreudError(f"{path}: no such file")
-    stored = _check_archive(path)
+    stored = check_archive(path)
     try:
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([*_SCALARS, *_DTYPES]):
             value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -50,34 +48,5 @@ def read(path: Path) -> Any:
         raise DamagedFileError(f"{path}: not a PyTorch checkpoint; download it again") from None
     except Exception as error:  # on damaged bytes torch's reader raises almost anything
         raise DamagedFileError(f"{path}: cut short or altered ({one_line(error)}); download it again") from None
-    # A mapped storage that claims more than its record goes on into the next one: neither an error nor its own numbers.
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(value)}
-    if sum(storages.values()) > stored:
-        raise DamagedFileError(f"{path}: its tensors claim more bytes than it stores; download it again")
+    check_storages(value, stored, path)
     return value
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Every tensor on the CPU in nested containers."""
-    if isinstance(value, torch.Tensor):
-        if value.layout == torch.strided and value.device.type == "cpu":
-            yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
-
-
-def _check_archive(path: Path) -> int:
-    """Bytes in the tensors' records of a zip archive as torch.save writes it: whole, its records uncompressed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            records = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):  # the second: of a version to come
-        raise DamagedFileError(
-            f"{path}: cut short, or not a checkpoint written by PyTorch 1.6 or later; download it again"
-        ) from None
-    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-        raise DamagedFileError(f"{path}: has compressed records, which torch.save never writes; refused")
-    if sum(record.file_size for record in records) > path.stat().st_size:
-        raise DamagedFileError(f"{path}: its records claim more bytes than the file has; download it again")
-    return sum(record.file_size for record in records if "/data/" in record.filename)
