@@ -54,7 +54,6 @@ function Chosen({ id }: { id: string }) {
           {[
             clip.speaker,
             clip.label,
-            clip.channel === null ? null : `channel ${clip.channel} of its file`,
             seconds(clip.duration),
             clip.source === "upload" ? "upload, kept until newer ones push it out" : null,
           ]
