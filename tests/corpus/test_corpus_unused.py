@@ -36,6 +36,27 @@ def test_names_are_compared_however_their_accents_are_composed(tmp_path, sound, 
     assert opened.problems == []
 
 
+def test_tables_of_layouts_name_files_however_accents_are_composed(tmp_path):
+    """In the folder as macOS writes names, in the tables composed."""
+    tables = {
+        "lj/metadata.csv": (f"{NFC}|hello|hello\n", f"lj/wavs/{NFD}.wav"),
+        "cv/train.tsv": (f"client_id\tpath\tsentence\n1\t{NFC}.wav\thello\n", f"cv/clips/{NFD}.wav"),
+        "fsd/FSD50K.ground_truth/eval.csv": (f"fname,labels\n{NFC},hello\n", f"fsd/FSD50K.eval_audio/{NFD}.wav"),
+        "esc/meta/esc50.csv": (f"filename,category\n{NFC}.wav,hello\n", f"esc/audio/{NFD}.wav"),
+        "hf/metadata.csv": (f"file_name,text\n{NFC}.wav,hello\n", f"hf/{NFD}.wav"),
+    }
+    for table, (content, sound) in tables.items():
+        text(tmp_path / table, content)
+        recording(tmp_path / sound)
+        opened = corpus.read(tmp_path / table.partition("/")[0])
+        assert [clip.transcript or clip.label for clip in opened] == ["hello"], opened.layout
+        assert opened.problems == [], opened.layout
+    for name in ("validation_list.txt", "testing_list.txt"):
+        text(tmp_path / "sc" / name, f"{NFC}/0a1b2c3d_nohash_0.wav\n" if name.startswith("v") else "")
+    recording(tmp_path / "sc" / NFD / "0a1b2c3d_nohash_0.wav")
+    assert [clip.split for clip in corpus.read(tmp_path / "sc")] == ["validation"]
+
+
 def test_kaldi_finds_a_file_however_its_accents_are_composed(tmp_path):
     recording(tmp_path / f"{NFD}.wav")
     text(tmp_path / "wav.scp", f"a {NFC}.wav\n")

@@ -37,7 +37,7 @@ def plan(source: Source) -> Plan:
         for line, row in rows(source.root / table, {"client_id", "path", "sentence"}, faults, quotes=False):
             count += 1
             where = f"{table} line {line}"
-            path = f"clips/{below(source.root, row['path'], where)}"
+            path = source.on_disk(f"clips/{below(source.root, row['path'], where)}")
             if path not in splits:
                 absent.append(line)
                 continue

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from freud.corpus.layouts.plan import Item, Plan, absent_rows, rows
 from freud.corpus.tiers.records import Faults
-from freud.corpus.tree import Source
+from freud.corpus.tree import Source, composed
 
 _META = "meta/esc50.csv"
 _STEM = re.compile(r"(?:(?P<esc10>\d{3})_)?(?P<fold>\d)-(?P<source>\d+)-[A-Z](?:-(?P<target>\d+))?$")
@@ -50,8 +50,8 @@ def plan(source: Source) -> Plan:
     faults = Faults()
     if has_meta:
         for line, row in rows(source.root / _META, {"filename", "category"}, faults):
-            categories[row["filename"]] = row["category"]
-            lines[row["filename"]] = line
+            categories[composed(row["filename"])] = row["category"]
+            lines[composed(row["filename"])] = line
     items = []
     for path in source.audio:
         name = PurePosixPath(path)
@@ -59,13 +59,13 @@ def plan(source: Source) -> Plan:
         items.append(
             Item(
                 path,
-                label=categories.get(name.name) or (_class(name, parts) if parts else None),
+                label=categories.get(composed(name.name)) or (_class(name, parts) if parts else None),
                 speaker=f"freesound-{parts['source']}" if parts else None,
                 split=f"fold {parts['fold']}" if parts else None,
             )
         )
     result = Plan(items, tables=[_META] if has_meta else [])
-    present = {PurePosixPath(path).name for path in source.audio}
+    present = {composed(PurePosixPath(path).name) for path in source.audio}
     absent = [line for name, line in lines.items() if name not in present]
     result.report(_META, [*faults.sentences(), *absent_rows(absent, len(lines))])
     return result

@@ -33,7 +33,7 @@ def plan(source: Source) -> Plan:
         count, absent, faults = 0, [], Faults()
         for line, row in rows(source.root / table, {"fname", "labels"}, faults):
             count += 1
-            path = f"{_TABLES[table]}/{row['fname']}.wav"
+            path = source.on_disk(f"{_TABLES[table]}/{row['fname']}.wav")
             if path not in present:
                 absent.append(line)
                 continue

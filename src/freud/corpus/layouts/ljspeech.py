@@ -19,7 +19,7 @@ def matches(source: Source) -> bool:
     if source.file is not None or not (source.root / _TABLE).is_file():
         return False
     with (source.root / _TABLE).open("rb") as file:
-        return re.match(rb"(\xef\xbb\xbf)?[\w-]+\|", file.readline(200)) is not None
+        return re.match(rb"(\xef\xbb\xbf)?[\w\x80-\xff-]+\|", file.readline(200)) is not None
 
 
 def plan(source: Source) -> Plan:
@@ -39,7 +39,7 @@ def plan(source: Source) -> Plan:
                 why = f" ({record.problem})" if record.problem else ""
                 faults.add(record.line, f"expected {'|'.join(('ID', 'text', 'normalized text')[:columns])}{why}")
                 continue
-            path = f"wavs/{key}.wav"
+            path = source.on_disk(f"wavs/{key}.wav")
             known = {"transcript": texts[-1].strip() or None, "speaker": "LJ", "sex": "female"}
             where = f"{_TABLE} line {record.line}"
             result.items.append(Item(path, **known, sidecars=labels.get(path, ()), where=where))

@@ -38,7 +38,7 @@ def plan(source: Source) -> Plan:
     present = set(source.audio)
     for table in tables:
         with open_text(source.root / table) as file:
-            lines = {number: line.strip() for number, line in enumerate(file, 1) if line.strip()}
+            lines = {number: source.on_disk(line.strip()) for number, line in enumerate(file, 1) if line.strip()}
         splits.update((name, _LISTS[table]) for name in lines.values())
         absent = [number for number, name in lines.items() if name not in present]
         result.report(table, absent_rows(absent, len(lines)))
