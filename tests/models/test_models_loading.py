@@ -298,9 +298,11 @@ def test_a_pickle_whose_archive_is_altered(pt_file: Path, tmp_path: Path) -> Non
     for at, says in (
         (whole.index(value.numpy().tobytes()) + 3, "has a wrong checksum"),  # a number
         (whole.rindex(b"PK\1\2") + 10, "has compressed records"),  # how the last record is compressed
+        (whole.rindex(b"PK\1\2") + 20, "a record has two sizes, or is no file"),
+        (whole.rindex(b"PK\1\2") + 38, "a record has two sizes, or is no file"),  # a directory
     ):
         data = bytearray(whole)
-        data[at] ^= 8
+        data[at] ^= 16 if whole[at - 38 : at - 34] == b"PK\1\2" else 8
         path.write_bytes(data)
         assert says in message(path, DamagedFileError)
 

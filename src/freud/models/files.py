@@ -60,7 +60,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_pickled(path: Path) -> dict[str, Any]:
     # What is no archive is of PyTorch before 1.6, or not of PyTorch at all: torch.load tells.
-    stored = check_archive(path) if zipfile.is_zipfile(path) else None
+    stored = check_archive(path) if _is_archive(path) else None
     try:
         with warnings.catch_warnings(action="ignore"):
             value = torch.load(path, map_location="cpu", weights_only=True)
@@ -77,6 +77,14 @@ def _read_pickled(path: Path) -> dict[str, Any]:
     return {str(name): entry for name, entry in value.items()}
 
 
+_DIRECTORY = 0x10  # MS-DOS's mark, at which torch's reader reads nothing
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\3\4"
+
+
 def check_archive(path: Path) -> int:
     """Bytes in the tensors' records of an archive as torch.save writes it: whole, uncompressed, with right checksums.
 
@@ -90,6 +98,8 @@ def check_archive(path: Path) -> int:
             records = archive.infolist()
             if any(record.compress_type != zipfile.ZIP_STORED for record in records):
                 raise DamagedFileError(f"{path}: has compressed records, which torch.save never writes; refused")
+            if any(r.file_size != r.compress_size or r.external_attr & _DIRECTORY for r in records):
+                raise DamagedFileError(f"{path}: altered: a record has two sizes, or is no file; download it again")
             if sum(record.file_size for record in records) > path.stat().st_size:
                 raise DamagedFileError(f"{path}: its records claim more bytes than the file has; download it again")
             damaged = archive.testzip()
