@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from freud.cli.options import Json, Maybe
+from freud.cli.options import Basis, Json, Maybe, refuse
 from freud.cli.output import print_json
 
 
@@ -16,9 +16,9 @@ def main(
     result: tyro.conf.Positional[Path],
     out: Path,
     features: tuple[int, ...] = (),
-    top: int = 20,
+    top: Maybe[int] = None,
     site: Maybe[str] = None,
-    basis: Maybe[Literal["neurons", "latents"]] = None,
+    basis: Maybe[Basis] = None,
     clips: int = 10,
     title: Maybe[str] = None,
     model: Maybe[str] = None,
@@ -31,7 +31,7 @@ def main(
         result: A folder written by `freud discover` or `freud index`.
         out: Folder to write.
         features: Numbers of the features.
-        top: Without --features, so many with the largest values.
+        top: Without --features, so many with the largest values (default: 20).
         site: The site, where the result has several.
         basis: Neurons or latents; latents where there are any.
         clips: How many clips of each feature.
@@ -42,7 +42,10 @@ def main(
     from freud.pipeline import open_index
     from freud.server import export_site
 
-    if not features:
+    if features:
+        refuse("with --features", top=top)
+    else:
+        top = 20 if top is None else top
         features = tuple(row["feature"] for row in open_index(result, site, basis).table(sort="max", n=top))
     page = export_site(
         result, features, out, site=site, basis=basis, clips=clips, title=title, model=model, progress=not json
