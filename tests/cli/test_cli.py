@@ -163,6 +163,7 @@ def test_a_device_that_is_not_there_is_one_line(run: Freud, speech: Path, result
         ("discover", speech, *site, *out),
         ("train", "--corpus", speech, *site, *out),
         ("serve", result, "--no-browser"),
+        ("export", "site", result, "--site", RESIDUAL, "--features", 0, *out),
     ):
         assert "device cuda:99: " in run.fails(*verb, "--device", "cuda:99")
         assert "device gpu: unknown; expected cpu, cuda or cuda:N" in run.fails(*verb, "--device", "gpu")

@@ -128,6 +128,8 @@ def test_what_does_not_apply_is_refused(capsys: pytest.CaptureFixture[str], demo
     for verb, change in (("edit", "--scale"), ("sweep", "--factors")):
         message = fails(capsys, path, *neuron, change, 0, "--substitute", verb=verb)
         assert "--substitute: has no meaning with neurons" in message
+        message = fails(capsys, path, *latent, change, 0, "--corpus", demo.root, verb=verb)
+        assert "--corpus: has no meaning with an audio file" in message
         assert "device cuda:99: " in fails(capsys, path, *latent, change, 0, "--device", "cuda:99", verb=verb)
         assert "device gpu: unknown" in fails(capsys, path, *latent, change, 0, "--device", "gpu", verb=verb)
     message = fails(capsys, path, *latent, "--factors", 0, "--out", "there", verb="sweep")

@@ -70,6 +70,8 @@ def main(
         refuse("without --add", unit=unit)
     if clip is None:
         raise FreudError("give a clip: an audio file, or with --corpus or --result the id of a clip")
+    if Path(clip).is_file() and (add is None or unit == "raw"):
+        refuse("with an audio file", corpus=features.corpus)
     opened = features.open(computation)
     if substitute and opened.features[0].sae is None:
         refuse("with neurons, which no SAE reconstructs", substitute=substitute)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from freud.cli.options import Basis, Json, Maybe, refuse
+from freud.cli.options import Basis, Computation, Json, Maybe, refuse
 from freud.cli.output import print_json
 
 
@@ -15,6 +15,7 @@ def main(
     what: tyro.conf.Positional[Literal["site"]],
     result: tyro.conf.Positional[Path],
     out: Path,
+    computation: Computation,
     features: tuple[int, ...] = (),
     top: Maybe[int] = None,
     site: Maybe[str] = None,
@@ -30,6 +31,7 @@ def main(
         what: site: static pages.
         result: A folder written by `freud discover` or `freud index`.
         out: Folder to write.
+        computation: Where the model computes, and in what numbers.
         features: Numbers of the features.
         top: Without --features, so many with the largest values (default: 20).
         site: The site, where the result has several.
@@ -47,9 +49,11 @@ def main(
     else:
         top = 20 if top is None else top
         features = tuple(row["feature"] for row in open_index(result, site, basis).table(sort="max", n=top))
+    settings = computation.settings()
     page = export_site(
-        result, features, out, site=site, basis=basis, clips=clips, title=title, model=model, progress=not json
-    )
+        result, features, out, site=site, basis=basis, clips=clips, title=title, model=model,
+        device=settings["device"], dtype=settings["dtype"], progress=not json,
+    )  # fmt: skip
     if json:
         print_json({"page": page, "features": list(features)})
     else:

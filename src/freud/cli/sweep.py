@@ -37,6 +37,8 @@ def main(
     """
     if clip is not None:
         refuse("with a clip; it is the folder to write for a whole corpus", out=out)
+        if Path(clip).is_file():
+            refuse("with an audio file", corpus=features.corpus)
     elif out is None or (features.corpus is None and features.result is None):
         raise FreudError("give a clip; or a corpus (--corpus or --result) and the folder to write (--out)")
     opened = features.open(computation)
