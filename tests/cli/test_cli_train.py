@@ -123,4 +123,6 @@ def test_what_does_not_go_together_is_named(
     assert "k 65: expected between 1 and d_sae 64" in fail(
         capsys, 1, store.path, *site, *out, "--d-sae", "64", "--k", "65"
     )
+    said = fail(capsys, 1, store.path, *site, *out, "--d-sae", "64", "--expansion", "2")
+    assert "--expansion: has no meaning with --d-sae" in said
     assert not (tmp_path / "out").exists()

@@ -119,10 +119,12 @@ class Training:
         """The settings of architecture `name`.
 
         Raises:
-            FreudError: a flag of another architecture was given.
+            FreudError: a flag of another architecture was given, or two that say the same.
         """
         from freud.saes import ARCHITECTURES
 
+        if self.d_sae is not None:
+            refuse("with --d-sae", expansion=self.expansion)
         kind = ARCHITECTURES[name]
         given = self.settings()
         if foreign := sorted(given.keys() - {field.name for field in fields(kind)}):
