@@ -98,7 +98,7 @@ def result(nano: AudioModel, speech: Path, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("result") / "discovered"
     architecture, options = TopK(k=4, expansion=2), Options(steps=12, batch_size=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(freud.models, "load", lambda name: nano)
+        patch.setattr(freud.models, "load", lambda name, **options: nano)
         sites = ["encoder.blocks.0", "encoder.blocks.0.mlp.1"]
         freud.discover(speech, "nano", sites, out, architecture=architecture, options=options, progress=False)
     return out

@@ -33,6 +33,7 @@ def prepare() -> None:
     torch.set_num_threads(1)
     nano = freud.models.load("nano")
     module = sys.modules[collect.__module__]
+    freud.models.load = lambda name, **options: nano
     module.load_model = lambda name: nano  # pyright: ignore[reportAttributeAccessIssue]
     module.SHARD_BYTES = SHARD  # pyright: ignore[reportAttributeAccessIssue]
     build.RANGE_POSTINGS = 300

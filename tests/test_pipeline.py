@@ -19,7 +19,7 @@ RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
 
 @pytest.fixture(autouse=True)
 def loaded(nano: AudioModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.models, "load", lambda name: nano)
+    monkeypatch.setattr(pipeline.models, "load", lambda name, **options: nano)
 
 
 def discover(audio: Path, out: Path, **changes) -> Discovery:

@@ -77,6 +77,8 @@ def discover(
     options: Options | None = None,
     dtype: str = "float16",
     batch_size: int = 8,
+    device: str | None = None,
+    compute_dtype: str = "float32",
     progress: bool = True,
 ) -> Discovery:
     """From a folder of audio to trained, indexed, searchable features.
@@ -93,6 +95,9 @@ def discover(
         options: how to train.
         dtype: what activations are stored as.
         batch_size: windows a batch.
+        device: where the model runs and SAEs are trained; the CPU to run it, a GPU if there is one to train, if not
+            given.
+        compute_dtype: of the model's weights and activations.
         progress: show progress bars on a terminal.
 
     Raises:
@@ -107,6 +112,7 @@ def discover(
         "options": None if options is None else asdict(options),
         "dtype": dtype,
         "batch_size": batch_size,
+        "compute_dtype": compute_dtype,
     }
     if done := artifacts.begin(out, KIND, parameters):
         return _from_manifest(done)
@@ -120,7 +126,7 @@ def discover(
         seconds[stage] = round(seconds.get(stage, 0) + time.perf_counter() - start, 2)
 
     with timed("load model"):
-        loaded = models.load(model)
+        loaded = models.load(model, device=device or "cpu", dtype=compute_dtype)
         chosen = storable(loaded, sites)
     with timed("corpus"):
         clips = corpus.read(audio) if _is_artifact(audio) else corpus.import_corpus(audio, out / "corpus")
@@ -135,7 +141,11 @@ def discover(
         if architecture is not None and site.residual:
             with timed("train"):
                 where = out / "saes" / site.name
-                bases.append(saes.train(frames[site.name], architecture, where, options=options, progress=progress))
+                bases.append(
+                    saes.train(
+                        frames[site.name], architecture, where, options=options, device=device, progress=progress
+                    )
+                )
         for sae in bases:
             with timed("index"):
                 where = out / "features" / site.name / _basis(sae)

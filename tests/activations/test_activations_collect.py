@@ -374,7 +374,7 @@ def test_a_value_too_large_for_float16_is_an_error_that_names_bfloat16(
             collect(nano, few, SITES, tmp_path / "acts")
         message = one_line(error)
         assert message.startswith(f"{RESIDUAL}: a value of 7e+04 on {third.name} is too large for float16")
-        assert "--dtype bfloat16" in message
+        assert "--store-dtype bfloat16" in message
         acts = collect(
             nano, few, SITES, tmp_path / "acts", dtype="bfloat16"
         )  # as the message says, into the same folder

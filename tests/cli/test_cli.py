@@ -22,13 +22,14 @@ RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
 
 @pytest.fixture(autouse=True)
 def loaded(nano: AudioModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load nano once for all tests; any other name as always."""
+    """Load nano once for all tests; any other name, device or dtype as always."""
     from freud import models
     from freud.activations import collect
     from freud.models import loading
 
-    def load(name: str) -> AudioModel:
-        return nano if name == "nano" else loading_load(name)
+    def load(name: str, *, device: str = "cpu", dtype: str = "float32") -> AudioModel:
+        usual = (name, device, dtype) == ("nano", "cpu", "float32")
+        return nano if usual else loading_load(name, device=device, dtype=dtype)
 
     loading_load = loading.load
     for module in (models, loading, sys.modules[collect.__module__]):
@@ -132,6 +133,65 @@ def test_collect_train_and_index(run: Freud, speech: Path, tmp_path: Path):
     assert facts["bytes"] == sum(path.stat().st_size for path in found.glob("*.parquet"))
     assert f"{facts['features']} latents of {RESIDUAL} over {facts['frames']} frames" in run(*arguments)
     assert run.json("search", found, "--feature", 0) is not None
+
+
+def test_collecting_in_another_dtype(run: Freud, speech: Path, tmp_path: Path):
+    """What the model computes in, and what its frames are stored as."""
+    import torch
+
+    frames = {}
+    for dtypes, computed, stored in (
+        ([], "float32", "float16"),
+        (["--dtype", "bfloat16"], "bfloat16", "bfloat16"),
+        (["--dtype", "bfloat16", "--store-dtype", "float32"], "bfloat16", "float32"),
+        (["--store-dtype", "float32"], "float32", "float32"),
+    ):
+        out = tmp_path / "-".join(["acts", *dtypes])
+        facts = run.json("collect", speech, "--model", "nano", "--site", RESIDUAL, "--out", out, *dtypes)
+        assert (facts["parameters"]["compute_dtype"], facts["parameters"]["dtype"]) == (computed, stored)
+        frames[computed, stored] = freud.activations.read(out)[RESIDUAL].shard(0).float()
+    exact, rounded = frames["float32", "float32"], frames["bfloat16", "float32"]
+    assert torch.equal(rounded, frames["bfloat16", "bfloat16"])  # storing in bfloat16 loses nothing that was computed
+    error = (rounded - exact).pow(2).mean() / exact.pow(2).mean()
+    assert 0 < error < 1e-3
+
+
+def test_a_device_that_is_not_there_is_one_line(run: Freud, speech: Path, result: Path, tmp_path: Path):
+    out, site = ("--out", tmp_path / "out"), ("--model", "nano", "--site", RESIDUAL)
+    for verb in (
+        ("collect", speech, *site, *out),
+        ("discover", speech, *site, *out),
+        ("train", "--corpus", speech, *site, *out),
+        ("serve", result, "--no-browser"),
+        ("export", "site", result, "--site", RESIDUAL, "--features", 0, *out),
+    ):
+        assert "device cuda:99: " in run.fails(*verb, "--device", "cuda:99")
+        assert "device gpu: unknown; expected cpu, cuda or cuda:N" in run.fails(*verb, "--device", "gpu")
+
+
+def test_flags_that_do_not_apply_are_refused(run: Freud, speech: Path, result: Path, tmp_path: Path):
+    out = ("--out", tmp_path / "out")
+    discover = ("discover", speech, "--model", "nano", "--site", RESIDUAL, *out, "--architecture", "none")
+    assert "--k, --steps: have no meaning with --architecture none" in run.fails(*discover, "--k", 3, "--steps", 9)
+    assert "--sites: has no meaning without the name of a model" in run.fails("models", "--sites")
+    message = run.fails("corpus", "download", *out, "--part", "dev")
+    assert "--out, --part: have no meaning without the name of a corpus" in message
+    features = ("features", result, "--site", NEURONS)
+    assert "--start: has no meaning without --clip" in run.fails(*features, "--start", 0)
+    assert "--end: has no meaning without --clip" in run.fails(*features, "--feature", 3, "--end", 1)
+    assert "--sort: has no meaning with --feature" in run.fails(*features, "--feature", 3, "--sort", "max")
+    assert "--dead: has no meaning with --clip" in run.fails(*features, "--clip", "x", "--dead")
+    assert "--feature: has no meaning with --clip" in run.fails(*features, "--clip", "x", "--feature", 0)
+    export = ("export", "site", result, "--site", NEURONS, *out, "--features", 3)
+    assert "--top: has no meaning with --features" in run.fails(*export, "--top", 2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_are_asked_for_after_they_are_made(run: Freud, result: Path):
+    assert "has no names yet; run `freud name` on it first" in run.fails("names", result)
+    message = run.fails("name", result, "--label", "m", status=2)
+    assert "unrecognized options: --label" in message
+    assert "for --label use freud names; see freud name --help" in message
 
 
 def test_l1_takes_its_own_flags(run: Freud, store: Any, tmp_path: Path):
@@ -254,7 +314,8 @@ def test_the_demo_hears_four_voices() -> None:
         (["search", "x", "y", "--feature", "1"], "unrecognized options: y"),
         (["search", "x", "--feature"], "--feature"),
         (["train", "x", "--site", "y", "--out", "z", "--architecture", "best"], "'topk'"),
-        (["discover", "x", "--dtype", "int8"], "('float16', 'bfloat16', 'float32')"),
+        (["discover", "x", "--dtype", "int8"], "'bfloat16'"),
+        (["discover", "x", "--store-dtype", "int8"], "'bfloat16'"),
         (["doctor", "--nope"], "unrecognized options: --nope"),
     ],
 )

@@ -105,8 +105,10 @@ def test_what_does_not_go_together_is_named(
     assert "--site: missing; say which site to train on, or give a --recipe" in fail(capsys, 1, store.path, *out)
     assert "give a folder of activations, or --model and --corpus" in fail(capsys, 1, *site, *out)
     assert "give a folder of activations, or --model" in fail(capsys, 1, *site, *out, "--model", "nano")
-    said = fail(capsys, 1, store.path, *site, *out, "--keep", "1")
-    assert "--model, --corpus, --keep: have no meaning with stored activations" in said
+    said = fail(capsys, 1, store.path, *site, *out, "--keep", "0")
+    assert "--keep: has no meaning with stored activations" in said
+    said = fail(capsys, 1, store.path, *site, *out, "--model", "nano", "--dtype", "bfloat16")
+    assert "--model, --dtype: have no meaning with stored activations" in said
     assert "--k: is for one SAE; with --recipe, say it in" in fail(
         capsys, 1, store.path, "--recipe", recipe, *out, "--k", "3"
     )
@@ -121,4 +123,6 @@ def test_what_does_not_go_together_is_named(
     assert "k 65: expected between 1 and d_sae 64" in fail(
         capsys, 1, store.path, *site, *out, "--d-sae", "64", "--k", "65"
     )
+    said = fail(capsys, 1, store.path, *site, *out, "--d-sae", "64", "--expansion", "2")
+    assert "--expansion: has no meaning with --d-sae" in said
     assert not (tmp_path / "out").exists()

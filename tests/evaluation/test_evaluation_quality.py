@@ -194,6 +194,7 @@ def test_what_cannot_be_measured_is_one_line(store: Activations, trained: Any, t
     assert "give --site" in message(nameless)
     assert "has no site" in message(nameless, site="encoder.blocks.9")
     assert "width 768" in message(nameless, site="encoder.blocks.2.mlp.1")
+    assert "says that its site is encoder.blocks.2, not encoder.blocks.1" in message(trained(), site="encoder.blocks.1")
     foreign = change_metadata(trained(), tmp_path / "foreign", model_fingerprint="0" * 16)
     assert "SAE of model" in message(foreign)
     assert "SAE of model" in message(trained(), against=foreign)

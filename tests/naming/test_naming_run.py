@@ -203,17 +203,71 @@ def test_the_command_names_a_result_and_the_index_shows_it(result: Path, tmp_pat
 
 
 def test_names_elsewhere_are_those_that_are_shown(result: Path, tmp_path: Path, capsys) -> None:
-    """With `--out` the command shows and exports the names that lie there, not those of the result."""
+    """`freud names --folder` shows and exports the names that `freud name --out` wrote, not those of the result."""
     copy, out = shutil.copytree(result, tmp_path / "discovered"), tmp_path / "elsewhere"
-    site = ["--site", "encoder.blocks.0.mlp.1", "--basis", "neurons", "--no-controls", "--json"]
-    main(["name", str(copy), *site, "--kind", "class"])
-    main(["name", str(copy), *site, "--kind", "acoustic", "--out", str(out)])
+    site = ["--site", "encoder.blocks.0.mlp.1", "--basis", "neurons", "--json"]
+    for options in (["--kind", "class"], ["--kind", "acoustic", "--out", str(out)]):
+        main(["name", str(copy), *site, "--no-controls", *options])
     capsys.readouterr()
-    for options, kinds in (([], {"class"}), (["--out", str(out)], {"acoustic"})):
-        main(["name", str(copy), *site, *options, "--table", "labels", "--export", str(tmp_path / "labels.parquet")])
+    for options, kinds in (([], {"class"}), (["--folder", str(out)], {"acoustic"})):
+        main(["names", str(copy), *site, *options, "--table", "labels", "--export", str(tmp_path / "labels.parquet")])
+        assert json.loads(capsys.readouterr().out)["table"] == "labels"
         assert set(pq.read_table(tmp_path / "labels.parquet")["kind"].to_pylist()) == kinds
     assert naming.read_all(copy, out)[0].path == out / "encoder.blocks.0.mlp.1" / "neurons"
     assert naming.read_all(copy, naming.read_all(copy, out)[0].path)[0].path == naming.read_all(copy, out)[0].path
+
+
+def test_names_are_asked_for_changed_and_exported(names: Names, tmp_path: Path, capsys) -> None:
+    folder = shutil.copytree(names.path, tmp_path / "names" / names.site / "latents")
+    name = names.names()[0]
+    number = str(name["feature"])
+
+    def run(*arguments: str) -> str:
+        main(["names", str(tmp_path), *arguments])
+        return capsys.readouterr().out
+
+    (shown,) = json.loads(run("--top", "3", "--json"))
+    assert shown["path"] == str(folder)
+    assert shown["names"] == names.names()[:3]
+    assert f"{names.site} latents: " in run()
+    assert json.loads(run("--label", "s", "--json")) == naming.features_for([names], "s", 20)
+    assert len(run("--label", "s", "--top", "2").splitlines()) == 3
+    assert name["name"] in run("--feature", number)
+    assert run("--feature", number, "--set-name", "mine", "--side", name["side"]).startswith(f"{number} +: mine\n")
+    assert json.loads(run("--feature", number, "--json"))["names"][0]["user_name"] == "mine"
+    assert name["name"] in run("--feature", number, "--set-name", "")
+    run("--export", str(tmp_path / "names.csv"))
+    assert (tmp_path / "names.csv").read_text().count("\n") == 1 + len(names.table("names"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--set-name mine", "--set-name: has no meaning without --feature"),
+        ("--label s --set-name mine", "--set-name: has no meaning without --feature"),
+        ("--feature 3 --side -", "--side: has no meaning without --set-name"),
+        ("--table scores", "--table: has no meaning without --export"),
+        ("--label s --feature 3 --export x.csv", "--feature, --export: have no meaning with --label"),
+        ("--feature 3 --export x.csv", "--export: has no meaning with --feature"),
+        ("--feature 3 --top 3", "--top: has no meaning with --feature"),
+        ("--export x.csv --top 3", "--top: has no meaning with --export"),
+        ("--basis neurons", "no names of any site neurons; it has those of encoder.blocks.2 latents"),
+        ("--folder absent", "absent: has no names yet; run `freud name` on it first"),
+        ("--label zz", "not among"),
+    ],
+)
+def test_what_names_cannot_answer_is_one_line(
+    names: Names, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str
+) -> None:
+    shutil.copytree(names.path, tmp_path / "names" / names.site / "latents")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(["names", str(tmp_path), *arguments.split()])
+    assert stop.value.code == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_too_little_to_name_is_said(index: FeatureIndex, demo: Corpus, tmp_path: Path) -> None:

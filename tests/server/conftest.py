@@ -33,7 +33,7 @@ def make_client(
     """Makes a client of a server of its own, given options and arguments of `create_app`."""
     opened = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(freud.models, "load", lambda name: nano)
+        patch.setattr(freud.models, "load", lambda name, **options: nano)
 
         def make(options: dict | None = None, path: Path = result, **arguments) -> TestClient:
             notes = tmp_path_factory.mktemp("notes") / "notes.sqlite"

@@ -49,7 +49,7 @@ def exported(result: Path, nano: AudioModel, tmp_path_factory: pytest.TempPathFa
     """Pages of three neurons, written by the command."""
     out = tmp_path_factory.mktemp("site") / "pages"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(freud.models, "load", lambda name: nano)
+        patch.setattr(freud.models, "load", lambda name, **options: nano)
         arguments = ["export", "site", str(result), "--site", NEURONS, "--features", "7", "3", "5", "--clips", "2"]
         freud.cli.main([*arguments, "--title", "a <b> & c", "--out", str(out), "--json"])
     return out
@@ -90,7 +90,7 @@ def test_pictures_are_those_of_the_app(exported: Path, client: TestClient, neuro
 
 
 def test_a_finished_site_is_left_as_it_is(exported: Path, result: Path, nano: AudioModel, monkeypatch, capsys):
-    monkeypatch.setattr(freud.models, "load", lambda name: nano)
+    monkeypatch.setattr(freud.models, "load", lambda name, **options: nano)
     before = {file: file.stat().st_mtime_ns for file in exported.rglob("*")}
     export_site(result, [7, 3, 5], exported, site=NEURONS, clips=2, title="a <b> & c", progress=False)
     assert {file: file.stat().st_mtime_ns for file in exported.rglob("*")} == before

@@ -178,7 +178,7 @@ def test_check_is_free_outside_of_a_pool():
 @pytest.fixture
 def served(run_app: RunApp, result: Path, nano: AudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
     """The whole application on a port."""
-    monkeypatch.setattr(freud.models, "load", lambda name: nano)
+    monkeypatch.setattr(freud.models, "load", lambda name, **options: nano)
     running = run_app(create_app(result, Options(notes=tmp_path / "notes.sqlite", body_seconds=1.0)))
     until(lambda: httpx.get(f"{running.url}/api/status").json()["model_state"] == "ready")
     return running

@@ -32,11 +32,11 @@ from freud.corpus import Corpus
 from freud.corpus import read as read_corpus
 from freud.errors import DamagedFileError, FreudError
 from freud.models import load as load_model
+from freud.models.devices import DTYPES
 
 if TYPE_CHECKING:
     from freud.models import AudioModel, Site
 
-DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 SHARD_BYTES = 64 * 2**20
 MASSIVE = 10.0  # a frame or coordinate is massive when it exceeds this many times the median (DESIGN.md 5.10)
 
@@ -260,7 +260,7 @@ class _Writer:
         dtype = str(self.dtype).removeprefix("torch.")
         raise FreudError(
             f"{site}: a value of {float(self.peaks[site].max()):.4g} on {clip} is too large for {dtype}; "
-            "use --dtype bfloat16"
+            "use --store-dtype bfloat16"
         )
 
     def write(self, after: tuple[int, int]) -> None:

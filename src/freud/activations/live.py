@@ -77,6 +77,7 @@ class ModelFrames:
             "model_fingerprint": model.fingerprint,
             "random_weights": model.random_weights,
             "site": self.site.name,
+            "compute_dtype": str(model.dtype).removeprefix("torch."),
         }
         self.fingerprint = self.corpus = corpus.fingerprint
         self.clips = shared.clips
@@ -192,7 +193,9 @@ class _Pass:
         """Of a file that keeps the frames of a group."""
         windows = [(clip.id, start) for clip, start in group]
         sites = [site.name for site in self.sites]
-        return artifacts.fingerprint([self.model.fingerprint, self.corpus.fingerprint, sites, windows])
+        return artifacts.fingerprint(
+            [self.model.fingerprint, str(self.model.dtype), self.corpus.fingerprint, sites, windows]
+        )
 
     def _run(self, group: list[Window]) -> dict[str, torch.Tensor] | None:
         """Valid frames of the windows that can be read, by site; what cannot be read goes to `problems`."""

@@ -23,13 +23,20 @@ VERBS = {
     "sae": "look at an SAE, exchange it with other tools and with the hub",
     "index": "index the neurons of a site, or the latents of an SAE",
     "name": "name every feature after what it responds to, with held-out scores and controls",
+    "names": "show, search, change and export the names of a result",
     "features": "list features with their statistics, show one, or rank those of a clip",
     "search": "find the clips that drive a feature most",
     "edit": "change a feature, and see what the model then hears",
+    "sweep": "scale a feature by several factors, beside controls, on a clip or a corpus",
     "serve": "see, hear, search and edit features in a browser",
     "export": "write pages about features, with sound, that need no server",
     "doctor": "check this machine, and the files of a result",
 }
+
+_MOVED = {
+    "edit": dict.fromkeys(("--sweep", "--controls", "--out"), "sweep"),
+    "name": dict.fromkeys(("--label", "--feature", "--set-name", "--side", "--export", "--table"), "names"),
+}  # options of a verb that are now those of another
 
 
 def usage() -> str:
@@ -81,7 +88,8 @@ def main(arguments: list[str] | None = None) -> None:
         command()
         sys.stdout.flush()  # here, where a closed pipe is expected
     except UsageError as error:
-        _fail(f"{error}; see freud {verb} --help", 2)
+        moved = [f"for {flag} use freud {other}" for flag, other in _MOVED.get(verb, {}).items() if flag in arguments]
+        _fail("; ".join([str(error), *moved, f"see freud {verb} --help"]), 2)
     except FreudError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
-from freud.cli.options import Json, Sites
+from freud.cli.options import Computation, Dtype, Json, Maybe, Sites
 from freud.cli.output import print_json, print_table, say_problems
 
 
@@ -16,7 +15,8 @@ def main(
     model: str,
     sites: Sites,
     out: Path,
-    dtype: Literal["float16", "bfloat16", "float32"] = "float16",
+    computation: Computation,
+    store_dtype: Maybe[Dtype] = None,
     batch_size: int = 8,
     json: Json = False,
 ) -> None:
@@ -27,13 +27,17 @@ def main(
         model: Name of a model (see `freud models`).
         sites: A site, alias or glob; give it several times for many. Quote globs.
         out: Folder to write.
-        dtype: What frames are stored as.
+        computation: Where the model computes, and in what numbers.
+        store_dtype: What frames are stored as (default: as --dtype if that is given, or float16).
         batch_size: Windows a batch.
         json: Print JSON.
     """
     import freud
 
-    store = freud.collect(model, corpus, sites, out, dtype=dtype, batch_size=batch_size, progress=not json)
+    store = freud.collect(
+        computation.load(model), corpus, sites, out,
+        dtype=store_dtype or computation.dtype or "float16", batch_size=batch_size, progress=not json,
+    )  # fmt: skip
     if json:
         print_json({"path": store.path, **store.manifest})
         return

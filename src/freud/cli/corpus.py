@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from freud.cli.options import Json, Maybe
+from freud.cli.options import Json, Maybe, refuse
 from freud.cli.output import print_json, print_table, say_problems, size
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Download:
         from freud.errors import FreudError
 
         if self.name is None:
+            refuse("without the name of a corpus", out=self.out, part=self.part, mirror=self.mirror)
             _list(self.json)
             return
         if self.out is None:

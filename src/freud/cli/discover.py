@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from freud.cli.options import Json, Kind, Sites, Training
+from freud.cli.options import Computation, Dtype, Json, Kind, Maybe, Sites, Training, refuse
 from freud.cli.output import print_json, print_table, say_problems, size
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ def main(
     sites: Sites,
     out: Path,
     training: Training,
+    computation: Computation,
     architecture: Kind | Literal["none"] = "topk",
-    dtype: Literal["float16", "bfloat16", "float32"] = "float16",
+    store_dtype: Maybe[Dtype] = None,
     batch_size: int = 8,
     json: Json = False,
 ) -> None:
@@ -34,17 +35,22 @@ def main(
         sites: A site, alias or glob; give it several times for many. An SAE is trained on each residual-stream site.
         out: Folder to write; the same command resumes an interrupted run.
         training: How to train.
+        computation: Where the model computes, and in what numbers.
         architecture: Kind of SAE, or none to look at neurons only.
-        dtype: What activations are stored as.
+        store_dtype: What activations are stored as (default: as --dtype if that is given, or float16).
         batch_size: Windows a batch of the model.
         json: Print JSON.
     """
     import freud
 
+    if architecture == "none":
+        refuse("with --architecture none", **vars(training))
+    settings = computation.settings()
     result = freud.discover(
         audio, model, sites, out,
         architecture=None if architecture == "none" else training.architecture(architecture),
-        options=training.options(), dtype=dtype, batch_size=batch_size, progress=not json,
+        options=training.options(), dtype=store_dtype or computation.dtype or "float16", batch_size=batch_size,
+        device=computation.device, compute_dtype=settings["dtype"], progress=not json,
     )  # fmt: skip
     if json:
         print_json(result)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from freud.cli.options import Json, Maybe, Switch
+from freud.cli.options import Basis, Json, Maybe, Switch, refuse
 from freud.cli.output import print_json, print_table
 
 COLUMNS = ["feature", "name", "density", "clips", "events", "mean", "std", "max", "min", "dead"]
@@ -16,12 +16,12 @@ COLUMNS = ["feature", "name", "density", "clips", "events", "mean", "std", "max"
 def main(
     result: tyro.conf.Positional[Path],
     site: Maybe[str] = None,
-    basis: Maybe[Literal["neurons", "latents"]] = None,
+    basis: Maybe[Basis] = None,
     feature: Maybe[int] = None,
     clip: Maybe[str] = None,
     start: Maybe[float] = None,
     end: Maybe[float] = None,
-    sort: Literal["density", "max", "name", "feature"] = "density",
+    sort: Maybe[Literal["density", "max", "name", "feature"]] = None,
     top: int = 20,
     dead: Switch = False,
     json: Json = False,
@@ -36,13 +36,19 @@ def main(
         clip: Rank the features of this clip (by its id) instead.
         start: Start of a span of the clip, seconds.
         end: End of the span.
-        sort: Order of the list.
+        sort: Order of the list (default: density).
         top: How many.
         dead: List features that were never active, too.
         json: Print JSON.
     """
     from freud.pipeline import open_index
 
+    if clip is not None:
+        refuse("with --clip", feature=feature)
+    else:
+        refuse("without --clip", start=start, end=end)
+    if clip is not None or feature is not None:
+        refuse(f"with {'--clip' if clip is not None else '--feature'}", sort=sort, dead=dead)
     index = open_index(result, site, basis)
     if clip is not None:
         found = index.clip_features(clip, top, start=start, end=end)
@@ -67,7 +73,7 @@ def main(
             [[e.peak, e.peak_time, e.onset, e.offset, e.name] for e in events],
         )
     else:
-        rows = index.table(sort=sort, n=top, dead=dead)
+        rows = index.table(sort=sort or "density", n=top, dead=dead)
         if json:
             print_json(rows)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tyro
 
-from freud.cli.options import Json, Maybe, Switch
+from freud.cli.options import Json, Maybe, Switch, refuse
 from freud.cli.output import print_json, print_table
 
 
@@ -23,6 +23,7 @@ def main(
     from freud import models
 
     if name is None:
+        refuse("without the name of a model", sites=sites)
         names = models.available()
         if json:
             print_json(names)

@@ -10,16 +10,60 @@ import tyro
 from freud.errors import FreudError
 
 if TYPE_CHECKING:
+    from freud.models import AudioModel
     from freud.saes import Architecture, Options
 
 Sites = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="site")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
 Json = Switch
 
+Basis = Literal["neurons", "latents"]
+Dtype = Literal["float16", "bfloat16", "float32"]
 Kind = Literal["topk", "batchtopk", "matryoshka", "jumprelu", "gated", "l1"]
 
 T = TypeVar("T")
 Maybe = Annotated[T | None, tyro.conf.arg(help_behavior_hint="")]  # its help says what happens without it
+
+
+def refuse(reason: str, **flags: Any) -> None:
+    """Refuse flags that were given where they have no meaning.
+
+    Args:
+        reason: what follows "has no meaning", such as "without --add".
+        flags: values by name; None, False and () say that a flag was not given.
+
+    Raises:
+        FreudError: at least one was given.
+    """
+    present = [
+        f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, ()) and value is not False
+    ]
+    if present:
+        raise FreudError(f"{', '.join(present)}: {'have' if len(present) > 1 else 'has'} no meaning {reason}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computation:
+    """Where a model computes, and in what numbers."""
+
+    device: Maybe[str] = None
+    """cpu, cuda or cuda:N (default: the CPU to run a model, a GPU if there is one to train an SAE)."""
+    dtype: Maybe[Dtype] = None
+    """Of the model's weights and activations (default: float32)."""
+
+    def settings(self) -> dict[str, str]:
+        """The arguments `device` and `dtype` of `freud.models.load`, with the defaults filled in."""
+        return {"device": self.device or "cpu", "dtype": self.dtype or "float32"}
+
+    def load(self, name: str) -> AudioModel:
+        """The model of this name.
+
+        Raises:
+            FreudError: there is no such model, or no such device on this machine.
+        """
+        from freud import models
+
+        return models.load(name, **self.settings())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +119,12 @@ class Training:
         """The settings of architecture `name`.
 
         Raises:
-            FreudError: a flag of another architecture was given.
+            FreudError: a flag of another architecture was given, or two that say the same.
         """
         from freud.saes import ARCHITECTURES
 
+        if self.d_sae is not None:
+            refuse("with --d-sae", expansion=self.expansion)
         kind = ARCHITECTURES[name]
         given = self.settings()
         if foreign := sorted(given.keys() - {field.name for field in fields(kind)}):

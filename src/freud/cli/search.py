@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
-from freud.cli.options import Json, Maybe, Switch
+from freud.cli.options import Basis, Json, Maybe, Switch
 from freud.cli.output import print_json, print_table, printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def main(
     result: tyro.conf.Positional[Path],
     feature: int,
     site: Maybe[str] = None,
-    basis: Maybe[Literal["neurons", "latents"]] = None,
+    basis: Maybe[Basis] = None,
     top: int = 10,
     min: Maybe[float] = None,
     max: Maybe[float] = None,

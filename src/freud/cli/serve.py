@@ -7,11 +7,12 @@ from typing import Annotated
 
 import tyro
 
-from freud.cli.options import Maybe, Switch
+from freud.cli.options import Computation, Maybe, Switch
 
 
 def main(
     result: tyro.conf.Positional[Path],
+    computation: Computation,
     port: Maybe[int] = None,
     host: str = "127.0.0.1",
     no_browser: Switch = False,
@@ -25,6 +26,7 @@ def main(
 
     Args:
         result: A folder written by `freud discover` or `freud index`.
+        computation: Where the model computes, and in what numbers.
         port: Port to listen at (default: 7860, or the next free one).
         host: Address to listen at. Beyond this machine a token is asked for, which is printed as part of a link.
         no_browser: Do not open a browser.
@@ -35,11 +37,21 @@ def main(
         upload_minutes: Longest recording that is taken.
     """
     from freud.errors import FreudError
+    from freud.models.devices import open_device
     from freud.server import Options, serve
 
     if port is not None and not 0 <= port < 65536:
         raise FreudError(f"--port {port}: expected a number from 0 to 65535")
     if not (upload_mb > 0 and upload_minutes > 0):
         raise FreudError("--upload-mb and --upload-minutes: expected numbers above 0")
-    options = Options(upload_bytes=round(upload_mb * 1e6), upload_seconds=60 * upload_minutes, notes=notes, model=model)
+    settings = computation.settings()
+    open_device(settings["device"])  # here, since the model is loaded in the background
+    options = Options(
+        upload_bytes=round(upload_mb * 1e6),
+        upload_seconds=60 * upload_minutes,
+        notes=notes,
+        model=model,
+        device=settings["device"],
+        dtype=settings["dtype"],
+    )
     serve(result, host=host, port=port, token=token, browser=not no_browser, options=options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from freud.cli.options import Json, Kind, Maybe, Switch, Training
+from freud.cli.options import Computation, Json, Kind, Maybe, Switch, Training, refuse
 from freud.cli.output import print_json, print_table, say_problems
 from freud.errors import FreudError
 
@@ -21,6 +21,7 @@ COLUMNS = ("frames", "fvu", "l0", "dead", "cosine")
 def main(
     out: Path,
     training: Training,
+    computation: Computation,
     activations: tyro.conf.Positional[Maybe[Path]] = None,
     site: Maybe[str] = None,
     architecture: Maybe[Kind] = None,
@@ -28,7 +29,6 @@ def main(
     model: Maybe[str] = None,
     corpus: Maybe[Path] = None,
     keep: Maybe[float] = None,
-    device: Maybe[str] = None,
     tensorboard: Switch = False,
     wandb: Switch = False,
     trackio: Switch = False,
@@ -39,6 +39,7 @@ def main(
     Args:
         out: Folder to write; with --recipe, there is a folder in it for each run.
         training: How to train.
+        computation: Where to train, and where and in what numbers --model computes.
         activations: A folder written by `freud collect`; or give --model and --corpus.
         site: The site to train on.
         architecture: Kind of SAE (default: topk).
@@ -46,7 +47,6 @@ def main(
         model: Train straight from this model (see `freud models`), with nothing stored.
         corpus: Audio to run --model on: a corpus written by `freud corpus`, or a folder.
         keep: With --model, GiB of the newest frames to keep on disk while training (default: 0).
-        device: cpu, cuda or cuda:N (default: a GPU if there is one).
         tensorboard: Write TensorBoard events too.
         wandb: Log to Weights & Biases too.
         trackio: Log to trackio too.
@@ -56,10 +56,10 @@ def main(
 
     plan = _plan(recipe, site, architecture, training)
     kept = out.with_name(f"{out.name}.kept")
-    frames = _frames(plan, activations, model, corpus, keep or 0.0, kept)
+    frames = _frames(plan, activations, model, corpus, keep, kept, computation)
     saes.sweep(
         frames, plan.runs, out,
-        device=device, tensorboard=tensorboard, wandb=wandb, trackio=trackio, progress=not json,
+        device=computation.device, tensorboard=tensorboard, wandb=wandb, trackio=trackio, progress=not json,
     )  # fmt: skip
     artifacts.discard(kept)
     folders = [out / run.name for run in plan.runs]
@@ -104,7 +104,13 @@ def _plan(recipe: Path | None, site: str | None, architecture: Kind | None, trai
 
 
 def _frames(
-    plan: Recipe, activations: Path | None, model: str | None, corpus: Path | None, keep: float, kept: Path
+    plan: Recipe,
+    activations: Path | None,
+    model: str | None,
+    corpus: Path | None,
+    keep: float | None,
+    kept: Path,
+    computation: Computation,
 ) -> Frames:
     """Where frames come from: what the command line says, else what the recipe does."""
     import freud
@@ -113,16 +119,16 @@ def _frames(
     if activations is None and model is None and corpus is None and plan.activations:
         activations = Path(plan.activations)
     if activations is not None:
-        if model is not None or corpus is not None or keep:
-            raise FreudError("--model, --corpus, --keep: have no meaning with stored activations")
+        refuse("with stored activations", model=model, corpus=corpus, keep=keep, dtype=computation.dtype)
         return read(activations)
     model = model or plan.model
     corpus = corpus or (Path(plan.corpus) if plan.corpus else None)
     if model is None or corpus is None:
         raise FreudError("give a folder of activations, or --model and --corpus")
+    keep = keep or 0.0
     if not 0 <= keep < float("inf"):
         raise FreudError(f"--keep {keep}: expected 0 or more GiB")
-    loaded = freud.models.load(model)
+    loaded = computation.load(model)
     sources = ModelFrames.of_sites(loaded, freud.corpus.read(corpus), plan.sites, keep=round(keep * 2**30), folder=kept)
     by_name = {source.site.name: source for source in sources}
     return {site: by_name[loaded.site(site).name] for site in plan.sites}  # a recipe may use aliases

@@ -130,6 +130,7 @@ def sweep_corpus(
     sae = features[0].sae
     parameters = {
         "model": model.fingerprint,
+        "compute_dtype": str(model.dtype).removeprefix("torch."),
         "corpus": corpus.fingerprint,
         "site": model.site(features[0].site).name,
         "basis": features[0].basis,

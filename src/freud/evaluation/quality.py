@@ -25,6 +25,7 @@ from freud.evaluation.controls import Moments, pca_fvu
 from freud.evaluation.dictionary import Geometry, Stability, geometry, stability
 from freud.models.checkpoints import fingerprint
 from freud.saes import SAE
+from freud.saes.formats.sites import canonical
 from freud.saes.metrics import Firing, Reconstruction, measure
 
 KIND = "evaluate"
@@ -141,6 +142,8 @@ def evaluate(
     name = loaded.metadata.get("site")
     if name is None:
         raise FreudError(f"{sae}: does not say which site it is of; give --site, one of {', '.join(store.sites)}")
+    if site is not None and name not in {site, canonical(site)}:
+        raise FreudError(f"{sae}: says that its site is {name}, not {site}")
     frames = store[name]
     loaded.check_site(frames.origin, frames.width)
     other = None if against is None else _load(against, name)

@@ -14,28 +14,31 @@ import torch
 from freud.errors import FreudError
 from freud.models import catalog, checkpoints
 from freud.models.base import AudioModel
+from freud.models.devices import open_device, open_dtype
 
 FAMILIES = {"whisper": "freud.models.whisper"}  # modules with a function build(checkpoint, name, device, dtype)
 
 
-def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> AudioModel:
+def load(name: str, *, device: str | torch.device = "cpu", dtype: str | torch.dtype = torch.float32) -> AudioModel:
     """Load a model.
 
     Args:
         name: `nano`, a short name (`tiny` ... `large-v3`, `turbo`), a folder in Hugging Face layout, an
             OpenAI `.pt` file, or a Hugging Face id. Write `./tiny` for a folder that has a short name.
-        device: where it runs.
-        dtype: of its weights and activations, whatever they are stored in.
+        device: where it runs: "cpu", "cuda", "cuda:1".
+        dtype: of its weights and activations, whatever they are stored in; "bfloat16" or `torch.bfloat16`.
 
     Raises:
         UnknownNameError: there is no such model; the message lists what there is.
-        FreudError: it cannot be downloaded, its files are damaged, or its kind is not supported.
+        FreudError: it cannot be downloaded, its files are damaged, its kind is not supported, or this machine
+            has no such device.
     """
+    device, dtype = open_device(device), open_dtype(dtype)
     kind, where = catalog.locate(str(name))
     if kind == "nano" and not Path(where, "config.json").is_file():
         from freud.models.whisper import random_nano
 
-        return random_nano(torch.device(device), dtype)
+        return random_nano(device, dtype)
     if kind == "openai":
         checkpoint = checkpoints.read_openai(Path(where))
     else:
@@ -44,7 +47,7 @@ def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = 
     if not isinstance(family, str) or family not in FAMILIES:
         raise FreudError(f"{name}: is a {str(family)[:40]!r} model; supported are {', '.join(FAMILIES)}")
     title = Path(where).absolute().name if kind in {"folder", "openai"} else str(name)
-    return importlib.import_module(FAMILIES[family]).build(checkpoint, title, torch.device(device), dtype)
+    return importlib.import_module(FAMILIES[family]).build(checkpoint, title, device, dtype)
 
 
 def describe(name: str) -> dict[str, Any]:

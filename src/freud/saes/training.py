@@ -26,6 +26,7 @@ from tqdm import tqdm
 from freud import artifacts
 from freud.activations import FrameSource, SiteActivations, StoredFrames, Stream, split_clips
 from freud.errors import FreudError
+from freud.models.devices import open_device
 from freud.saes import parallel, trackers
 from freud.saes.architecture import Architecture
 from freud.saes.formats import load, save
@@ -130,10 +131,7 @@ def sweep(
 def _device(name: str | None) -> torch.device:
     if name is None:
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.empty(0, device=torch.device(name)).device  # which has a number, as `set_device` wants
-    except (RuntimeError, AssertionError) as error:
-        raise FreudError(f"device {name}: {str(error).splitlines()[0]}; expected cpu, cuda or cuda:N") from None
+    device = open_device(name)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device

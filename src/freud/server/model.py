@@ -29,10 +29,14 @@ class ServedModel:
     Attributes:
         name: what it is loaded by.
         fingerprint: of the model that the result was made with.
+        device, dtype: where and in what it computes.
     """
 
-    def __init__(self, name: str, fingerprint: str, random_weights: bool = False) -> None:
+    def __init__(
+        self, name: str, fingerprint: str, random_weights: bool = False, *, device: str = "cpu", dtype: str = "float32"
+    ) -> None:
         self.name, self.fingerprint, self.random_weights = name, fingerprint, random_weights
+        self.device, self.dtype = device, dtype
         self.problem: str | None = None
         self._model: AudioModel | None = None
         self._ready = threading.Event()
@@ -40,7 +44,7 @@ class ServedModel:
     def load(self) -> None:
         """Load now; what goes wrong is kept in `problem`."""
         try:
-            self._model = models.load(self.name)
+            self._model = models.load(self.name, device=self.device, dtype=self.dtype)
         except FreudError as error:
             self.problem = str(error)
         except Exception as error:  # a library's own: the server goes on without a model, and says why
@@ -111,7 +115,7 @@ class ServedModel:
                 batch = windows[first : first + BATCH]
                 values = model.activations(model.log_mel(batch), [site])[site]
                 for window, row in zip(batch, values, strict=True):
-                    frames.append(row[: audio.valid_frames(len(window))].to(dtype).float())
+                    frames.append(row[: audio.valid_frames(len(window))].to(dtype).float().cpu())
             return torch.cat(frames).numpy()
 
     def describe(self) -> schemas.Model:

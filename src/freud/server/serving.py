@@ -46,6 +46,7 @@ class Options:
         model_waiting: requests that may wait for the model.
         notes: file of notes; `notes.sqlite` in the result if not given.
         model: what to load in place of the model that the result names.
+        device, dtype: where and in what the model computes.
     """
 
     upload_bytes: int = 25_000_000
@@ -56,6 +57,8 @@ class Options:
     model_waiting: int = 8
     notes: Path | None = None
     model: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
 
 
 class Serving:
@@ -65,7 +68,10 @@ class Serving:
         self.options = options
         self.notes = Notes(options.notes or Path(path) / "notes.sqlite")
         self.result = Result(path, model=options.model, notes=self.notes)
-        self.model = ServedModel(self.result.model, self.result.model_fingerprint, self.result.random_weights)
+        self.model = ServedModel(
+            self.result.model, self.result.model_fingerprint, self.result.random_weights,
+            device=options.device, dtype=options.dtype,
+        )  # fmt: skip
         self.uploads = Uploads(max_seconds=options.upload_seconds)
         self.library = Library(self.result, self.model, self.uploads)
         self.activity = Activity(self.library, self.model)

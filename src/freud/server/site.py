@@ -45,6 +45,8 @@ def export_site(
     clips: int = 10,
     model: str | None = None,
     title: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
     progress: bool = True,
 ) -> Path:
     """Write a folder of pages, one for each feature, to publish or to open from the disk.
@@ -58,6 +60,8 @@ def export_site(
         clips: shown of each feature, the strongest first.
         model: name or folder of the model, if it is not where it was.
         title: of the site.
+        device: where the model computes.
+        dtype: of its weights and activations.
         progress: show a progress bar on a terminal.
 
     Returns:
@@ -75,7 +79,7 @@ def export_site(
     features = list(dict.fromkeys(features))
     for feature in features:
         shown.index.check(feature)
-    served = ServedModel(result.model, result.model_fingerprint)
+    served = ServedModel(result.model, result.model_fingerprint, device=device, dtype=dtype)
     served.load()
     served.get()
     library = Library(result, served)
@@ -88,6 +92,7 @@ def export_site(
         "features": features,
         "clips": clips,
         "title": heading,
+        "compute_dtype": dtype,
         "names": [shown.names.text(feature) for feature in features],
     }
     if artifacts.begin(out, KIND, parameters):
