@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import freud
-from freud import FreudError, UnknownNameError, pipeline
+from freud import FreudError, UnknownNameError, artifacts, pipeline
 from freud.models import AudioModel
 from freud.pipeline import Discovery, open_index
 from freud.saes import Options, TopK
@@ -51,7 +52,6 @@ def test_discover_makes_everything_and_sums_it_up(speech: Path, result: Path, na
     width = nano.sites[RESIDUAL].width
     assert [row.features for row in found.sites] == [nano.sites[NEURONS].width, width, 2 * width]
     assert (found.clips, found.model, found.problems) == (5, "nano", [])
-    assert found.random_weights == nano.random_weights
     assert {"load model", "corpus", "collect", "train", "index"} == set(found.seconds)
     store = freud.activations.read(result / "activations")
     assert found.hours == pytest.approx(store.frames / 50 / 3600, abs=1e-4)
@@ -75,6 +75,24 @@ def test_a_finished_discovery_is_returned_at_once(speech: Path, result: Path, mo
     for stage in ("models", "corpus", "activations", "saes", "features"):
         monkeypatch.setattr(pipeline, stage, None)
     assert discover(speech, result) == first
+
+
+def test_a_result_of_an_earlier_version_opens(speech: Path, result: Path, tmp_path: Path):
+    """Its manifests say of the model whether its weights are random, which no model's are any more."""
+    old = tmp_path / "old"
+    shutil.copytree(result, old)
+    for path in old.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        parameters = manifest["parameters"]
+        owners = {"discover": manifest, "collect": manifest.get("model"), "train": parameters, "index": parameters}
+        owners.get(manifest["kind"], {})["random_weights"] = False
+        manifest["checksum"] = artifacts._checksum(manifest)
+        path.write_text(json.dumps(manifest))
+    assert discover(speech, old) == replace(discover(speech, result), path=old)
+    (old / "manifest.json").rename(old / "unfinished.json")
+    assert discover(speech, old).sites == discover(speech, result).sites  # every stage is taken as finished
+    for site in (RESIDUAL, NEURONS):
+        assert freud.search(old, 3, site=site) == freud.search(result, 3, site=site)
 
 
 @pytest.mark.parametrize(

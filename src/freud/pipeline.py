@@ -59,7 +59,6 @@ class Discovery:
 
     path: Path
     model: str
-    random_weights: bool
     clips: int
     hours: float
     problems: list[dict[str, str]]
@@ -146,7 +145,6 @@ def discover(
     ]
     facts = {
         "model": loaded.name,
-        "random_weights": loaded.random_weights,
         "clips": frames.manifest["clips"],
         "hours": round(frames.frames / frames[chosen[0].name].frames_per_second / 3600, 4),
         "problems": problems,
@@ -204,7 +202,7 @@ def _from_manifest(artifact: Artifact) -> Discovery:
     return Discovery(
         path=artifact.path,
         sites=[SiteSummary(**row) for row in facts["sites"]],
-        **{name: facts[name] for name in ("model", "random_weights", "clips", "hours", "problems", "seconds")},
+        **{name: facts[name] for name in ("model", "clips", "hours", "problems", "seconds")},
     )
 
 

@@ -32,10 +32,6 @@ def load(name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = 
         FreudError: it cannot be downloaded, its files are damaged, or its kind is not supported.
     """
     kind, where = catalog.locate(str(name))
-    if kind == "nano" and not Path(where, "config.json").is_file():
-        from freud.models.whisper import random_nano
-
-        return random_nano(torch.device(device), dtype)
     if kind == "openai":
         checkpoint = checkpoints.read_openai(Path(where))
     else:

@@ -31,8 +31,8 @@ class ServedModel:
         fingerprint: of the model that the result was made with.
     """
 
-    def __init__(self, name: str, fingerprint: str, random_weights: bool = False) -> None:
-        self.name, self.fingerprint, self.random_weights = name, fingerprint, random_weights
+    def __init__(self, name: str, fingerprint: str) -> None:
+        self.name, self.fingerprint = name, fingerprint
         self.problem: str | None = None
         self._model: AudioModel | None = None
         self._ready = threading.Event()
@@ -120,7 +120,6 @@ class ServedModel:
         return schemas.Model(
             name=self.name,
             fingerprint=self.fingerprint,
-            random_weights=self.random_weights,
             state=self.state,
             parameters=model and model.parameters,
             n_mels=model and model.n_mels,

@@ -173,7 +173,6 @@ class Result:
         parameters = first.artifact.manifest["parameters"]
         self.model = model or self._asked_model() or first.model
         self.model_fingerprint: str = parameters.get("model_fingerprint", "")
-        self.random_weights: bool = bool(parameters.get("random_weights"))
 
     def _asked_model(self) -> str | None:
         """The model that `discover` was asked for; a manifest of an index has only the last part of a path."""

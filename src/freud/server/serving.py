@@ -65,7 +65,7 @@ class Serving:
         self.options = options
         self.notes = Notes(options.notes or Path(path) / "notes.sqlite")
         self.result = Result(path, model=options.model, notes=self.notes)
-        self.model = ServedModel(self.result.model, self.result.model_fingerprint, self.result.random_weights)
+        self.model = ServedModel(self.result.model, self.result.model_fingerprint)
         self.uploads = Uploads(max_seconds=options.upload_seconds)
         self.library = Library(self.result, self.model, self.uploads)
         self.activity = Activity(self.library, self.model)
