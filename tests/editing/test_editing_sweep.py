@@ -12,10 +12,10 @@ import pytest
 
 from freud import artifacts, corpus
 from freud.corpus import Clip, Corpus
-from freud.editing import EFFECTS, bundled_sae, curves, edit, neuron, open_sae, percentile, sweep_clip, sweep_corpus
+from freud.editing import EFFECTS, curves, edit, neuron, percentile, sweep_clip, sweep_corpus
 from freud.editing import sweep as sweeping
 from freud.editing.causal import detectors, word_effects, words_with
-from freud.errors import FreudError, UnknownNameError
+from freud.errors import FreudError
 from freud.models import AudioModel
 from freud.saes import SAE
 
@@ -139,15 +139,6 @@ def test_what_a_sweep_refuses(nano: AudioModel, sae: SAE, samples: np.ndarray) -
     ):
         with pytest.raises(FreudError, match=says):
             sweep_clip(nano, samples, features, factors)
-
-
-def test_where_saes_come_from(result: Path, tmp_path: Path) -> None:
-    assert open_sae("bundled").metadata["site"] == SITE == open_sae(bundled_sae()).metadata["site"]
-    assert open_sae(result).metadata["site"] == "encoder.blocks.0"
-    with pytest.raises(UnknownNameError, match=r"no SAE of 'encoder\.blocks\.1'; it has those of encoder\.blocks\.0"):
-        open_sae(result, "encoder.blocks.1")
-    with pytest.raises(FreudError):
-        open_sae(tmp_path)
 
 
 def test_a_unit_is_the_features_own_percentile(

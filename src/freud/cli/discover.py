@@ -12,7 +12,7 @@ from freud.cli.options import Json, Kind, Sites, Training
 from freud.cli.output import print_json, print_table, say_problems, size
 
 if TYPE_CHECKING:
-    from freud.pipeline import Discovery
+    from freud.discovery import Discovery
 
 
 def main(

@@ -131,8 +131,8 @@ def _open(
 ) -> tuple[AudioModel, Corpus | None, list[Feature], Callable[[Feature], float]]:
     """The model, the corpus if there is one, the features, and what finds a feature's own 99th percentile."""
     from freud import models
-    from freud.editing import open_sae
     from freud.models.edits import latent, neuron
+    from freud.results import Layout, open_sae
 
     clips, indexed = None, None if sae else result  # an SAE that is named may be another than the result's
     if result is not None:
@@ -141,10 +141,10 @@ def _open(
 
         asked = artifacts.read(result, "discover").manifest["parameters"]
         model = model or asked["model"]
-        inside = result / "corpus"
-        clips = corpora.read(inside if inside.is_dir() else asked["audio"])
-        trained = (result / "saes").is_dir()
-        sae = sae or (str(result) if trained and (site is None or (result / "saes" / site).is_dir()) else None)
+        layout = Layout(result)
+        clips = corpora.read(layout.corpus if layout.corpus.is_dir() else asked["audio"])
+        has_sae = layout.has_saes if site is None else layout.sae(site).is_dir()
+        sae = sae or (str(result) if has_sae else None)
     if corpus is not None:
         from freud import corpus as corpora
 
@@ -160,10 +160,10 @@ def _open(
 def _percentile(feature: Feature, model: AudioModel, clips: Corpus | None, result: Path | None) -> float:
     """One unit of --add: from the result's index of the feature, or else by running the model on the corpus."""
     if result is not None:
-        from freud import pipeline
+        from freud import results
         from freud.features import browse
 
-        return browse.percentile(pipeline.open_index(result, feature.site, feature.basis), feature.index)
+        return browse.percentile(results.open_index(result, feature.site, feature.basis), feature.index)
     if clips is None:
         raise FreudError("--add in units of the 99th percentile needs --corpus or --result; or give --unit raw")
     from freud.editing import percentile

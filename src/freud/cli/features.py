@@ -41,7 +41,7 @@ def main(
         dead: List features that were never active, too.
         json: Print JSON.
     """
-    from freud.pipeline import open_index
+    from freud.results import open_index
 
     index = open_index(result, site, basis)
     if clip is not None:
