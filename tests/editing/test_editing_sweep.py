@@ -68,17 +68,6 @@ def test_words_are_timed_by_their_tier(demo: Corpus, clip: Clip) -> None:
     assert sweeping._times(heard, []) is None
 
 
-def test_controls_are_near_in_density() -> None:
-    density = np.array([0.0, 0.5, 0.1, 0.11, 0.09, 0.12, 0.08, 0.4, 0.3, 0.2, 0.13, 0.07, 0.14, 0.06])
-    matched = sweeping.density_matched(density, [2, 1], 2, seed=0)
-    assert matched == sweeping.density_matched(density, [2, 1], 2, seed=0)
-    assert not {0, 1, 2} & {other for others in matched.values() for other in others}
-    assert all(len(set(others)) == 2 for others in matched.values())
-    assert 7 not in matched[2]  # ten others are nearer
-    with pytest.raises(FreudError, match="only 11 other features"):
-        sweeping.density_matched(density, [1, 2], 12, seed=0)
-
-
 @pytest.fixture
 def three(demo: Corpus, tmp_path: Path) -> Corpus:
     """Three short clips with their tiers, and a file that is no audio by the time it is read."""
