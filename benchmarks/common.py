@@ -23,7 +23,7 @@ SHARED_SPEECH = HERE.parents[1] / "shared" / "data" / "real-audio" / "librispeec
 
 def speech() -> Path:
     """Real speech where it is at hand, the bundled clips otherwise."""
-    from freud.pipeline import demo_folder  # which needs every package there is
+    from freud.discovery import demo_folder  # which needs every package there is
 
     return SHARED_SPEECH if SHARED_SPEECH.is_dir() else demo_folder()
 

@@ -23,8 +23,8 @@ import torch
 
 import freud
 from common import median_ratio, record, side_by_side
+from freud.discovery import demo_folder
 from freud.editing import bundled_sae, direction, edit
-from freud.pipeline import demo_folder
 
 LATENT = 1504
 

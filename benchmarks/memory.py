@@ -66,7 +66,7 @@ def main() -> None:
         stage(arguments.stage, arguments.work)
         return
     from freud import audio
-    from freud.pipeline import demo_folder
+    from freud.discovery import demo_folder
 
     files = sorted(path for path in demo_folder().iterdir() if path.suffix in audio.AUDIO_SUFFIXES)
     peaks: dict[str, list[int]] = {name: [] for name in STAGES}

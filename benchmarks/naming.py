@@ -91,7 +91,7 @@ def _store(out: Path, corpus: freud.corpus.Corpus, clips: int) -> freud.activati
     site = {"width": NEURONS, "frames_per_second": 50.0, "privileged": True, "residual": False, "norm": {}}
     artifacts.finish(
         out, COLLECT, parameters, [*files, "clips.parquet", "clip_ids.parquet"],
-        model={"model": "synthetic", "model_fingerprint": "", "random_weights": True},
+        model={"model": "synthetic", "model_fingerprint": ""},
         corpus={"path": str(corpus.path), "beside": "../corpus", "fingerprint": corpus.fingerprint},
         frames=clips * CLIP_FRAMES, clips=clips, sites={SITE: site}, problems=[],
     )  # fmt: skip

@@ -18,7 +18,7 @@ import numpy as np
 
 import freud
 from common import record
-from freud import features, pipeline
+from freud import discovery, features
 from freud.features import FeatureIndex
 from freud.saes import Options, TopK
 from index import build_synthetic
@@ -50,10 +50,10 @@ def main() -> None:
         if not big.is_dir():
             build_synthetic(big, 50_000_000)
         store = freud.collect(
-            "nano", freud.corpus.read(pipeline.demo_folder()), ["encoder.blocks.2"], work / "acts", progress=False
+            "nano", freud.corpus.read(discovery.demo_folder()), ["encoder.blocks.2"], work / "acts", progress=False
         )["encoder.blocks.2"]
         sae = freud.train(store, TopK(), work / "sae", options=Options(steps=20), progress=False)
-        corpus = freud.corpus.read(pipeline.demo_folder())
+        corpus = freud.corpus.read(discovery.demo_folder())
         real = freud.index(store, sae, work / "real", corpus=corpus, progress=False)
         for name, index in (("50 M postings", features.read(big)), ("real index", real)):
             start = time.perf_counter()

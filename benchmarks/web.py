@@ -30,7 +30,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import freud
 from common import record
 from freud import audio
-from freud.pipeline import DEMO_SITES, demo_folder
+from freud.discovery import DEMO_SITES, demo_folder
 from freud.saes import Options
 from freud.server.app import web_app
 

@@ -368,6 +368,6 @@ def test_what_belongs_to_another_model_is_one_line(result: Path, tmp_path: Path)
     other = freud.activations.read(folder)[SITE]
     with pytest.raises(FreudError, match=r"SAE of model nano \(\w+\): these are activations of other \(feedbeef\)"):
         freud.index(other, tmp_path / "result" / "saes" / SITE, tmp_path / "out")
-    index = freud.pipeline.open_index(tmp_path / "result", SITE, "neurons")
+    index = freud.results.open_index(tmp_path / "result", SITE, "neurons")
     with pytest.raises(FreudError, match=r"activations: not the activations that .* was made from; run `freud index`"):
         index.trace(0, index.top(0, 1)[0].clip)

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import freud
-from freud import pipeline
+from freud import discovery
 from freud.editing import bundled_sae
 from freud.editing.causal import detectors, word_effects, words_with
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--sae", type=Path, default=bundled_sae())
     arguments = parser.parse_args()
     model, sae = freud.models.load("nano"), freud.saes.load(arguments.sae)
-    corpus = freud.corpus.read(pipeline.demo_folder())
+    corpus = freud.corpus.read(discovery.demo_folder())
     spoken = [clip for clip in corpus if clip.transcript]
     choosing = [clip for clip in spoken if clip.split == "train"]
     print("phone  latent    F1  clips  changed  only there   control: changed  only there")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import freud
-from freud import pipeline
+from freud import discovery
 
 SITES = [f"encoder.blocks.{block}.mlp.1" for block in range(4)]
 SAE_SITE = "encoder.blocks.2"
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--sae", type=Path, default=Path(freud.__file__).parent / "bundled" / "sae")
     arguments = parser.parse_args()
     model = freud.models.load("nano")
-    corpus = freud.corpus.read(pipeline.demo_folder())
+    corpus = freud.corpus.read(discovery.demo_folder())
     with tempfile.TemporaryDirectory() as work:
         acts = freud.collect(model, corpus, [*SITES, SAE_SITE], Path(work) / "acts", progress=False)
         ranks: dict[str, dict[str, np.ndarray]] = {}

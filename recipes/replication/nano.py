@@ -16,9 +16,9 @@ import groups
 import numpy as np
 
 import freud
+from freud.discovery import demo_folder
 from freud.naming.examples import ExampleBank, split
 from freud.naming.labels import LabelBank
-from freud.pipeline import demo_folder
 
 SITE = "encoder.blocks.2"
 

@@ -13,12 +13,14 @@ from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.version import __version__
 
 if TYPE_CHECKING:
-    from freud import activations, audio, corpus, editing, evaluation, features, models, naming, saes
+    from freud import activations, audio, corpus, editing, evaluation, features, models, naming, results, saes
     from freud.activations import collect
+    from freud.checkup import doctor
+    from freud.discovery import demo, discover
     from freud.editing import edit
     from freud.evaluation import evaluate
     from freud.features import index
-    from freud.pipeline import demo, discover, doctor, name, search
+    from freud.results import name, search
     from freud.saes import train
     from freud.server import serve
 
@@ -27,15 +29,17 @@ _FUNCTIONS = {
     "train": "freud.saes",
     "evaluate": "freud.evaluation",
     "index": "freud.features",
-    "search": "freud.pipeline",
-    "name": "freud.pipeline",
+    "search": "freud.results",
+    "name": "freud.results",
     "edit": "freud.editing",
-    "demo": "freud.pipeline",
-    "discover": "freud.pipeline",
-    "doctor": "freud.pipeline",
+    "demo": "freud.discovery",
+    "discover": "freud.discovery",
+    "doctor": "freud.checkup",
     "serve": "freud.server",
 }
-_PACKAGES = ("audio", "corpus", "models", "activations", "saes", "features", "evaluation", "editing", "naming")
+_PACKAGES = (
+    "audio", "corpus", "models", "activations", "saes", "features", "evaluation", "editing", "naming", "results",
+)  # fmt: skip
 
 __all__ = [
     "DamagedFileError",
@@ -58,6 +62,7 @@ __all__ = [
     "models",
     "name",
     "naming",
+    "results",
     "saes",
     "search",
     "serve",

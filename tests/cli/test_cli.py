@@ -214,13 +214,12 @@ def test_discover(run: Freud, speech: Path, tmp_path: Path):
     text = run(*arguments)
     assert "5 clips, 0.2 minutes, model nano" in text
     assert f"next: freud search '{out}' --site encoder.blocks.0.mlp --feature 0" in text
-    assert ("RANDOM WEIGHTS" in text) == facts["random_weights"]
 
 
 def test_search(run: Freud, result: Path):
     arguments = ("search", result, "--site", NEURONS, "--feature", 3)
     hits = run.json(*arguments)
-    index = freud.pipeline.open_index(result, NEURONS)
+    index = freud.results.open_index(result, NEURONS)
     assert [(hit["clip"], hit["value"]) for hit in hits] == [(hit.clip, hit.value) for hit in index.top(3)]
     assert {"rank", "clip", "name", "value", "frame", "time", "transcript", "tiers"} <= set(hits[0])
     assert len(run.json(*arguments, "--top", 2)) == 2
@@ -237,7 +236,7 @@ def test_search(run: Freud, result: Path):
 
 
 def test_features(run: Freud, result: Path, speech: Path):
-    index = freud.pipeline.open_index(result, RESIDUAL)
+    index = freud.results.open_index(result, RESIDUAL)
     rows = run.json("features", result, "--site", RESIDUAL)
     assert [row["feature"] for row in rows] == [row["feature"] for row in index.table(n=20)]
     everything = run.json("features", result, "--site", RESIDUAL, "--sort", "feature", "--top", 10**6, "--dead")
@@ -271,14 +270,14 @@ def test_doctor(run: Freud, result: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_demo(run: Freud, result: Path, monkeypatch: pytest.MonkeyPatch, speech: Path, tmp_path: Path):
-    from freud import pipeline
+    from freud import discovery
 
-    def short(out: Path, progress: bool) -> pipeline.Discovery:
-        return pipeline.discover(speech, "nano", [NEURONS], out, architecture=None, progress=progress)
+    def short(out: Path, progress: bool) -> discovery.Discovery:
+        return discovery.discover(speech, "nano", [NEURONS], out, architecture=None, progress=progress)
 
-    monkeypatch.setattr(pipeline, "demo", short)
+    monkeypatch.setattr(discovery, "demo", short)
     monkeypatch.setattr(
-        pipeline, "demo_transcripts", lambda model: [(freud.corpus.read(speech).clips[0], "what it heard")]
+        discovery, "demo_transcripts", lambda model: [(freud.corpus.read(speech).clips[0], "what it heard")]
     )
     text = run("demo", "--out", tmp_path / "out")
     assert "heard: what it heard" in text
@@ -288,9 +287,9 @@ def test_demo(run: Freud, result: Path, monkeypatch: pytest.MonkeyPatch, speech:
 
 
 def test_the_demo_hears_four_voices() -> None:
-    from freud import pipeline
+    from freud import discovery
 
-    heard = pipeline.demo_transcripts(freud.models.load("nano"))
+    heard = discovery.demo_transcripts(freud.models.load("nano"))
     assert len({clip.speaker for clip, _ in heard}) == 4
     assert all(clip.split == "test" for clip, _ in heard)
     assert sum(text == clip.transcript for clip, text in heard) >= 2
@@ -477,9 +476,9 @@ def test_a_closed_pipe_is_silent(result: Path):
 
 
 def test_a_real_control_c(result: Path):
-    program = "import os, signal, freud.cli, freud.pipeline\n" + (
+    program = "import os, signal, freud.cli, freud.results\n" + (
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background is started without
-        "freud.pipeline.open_index = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
+        "freud.results.open_index = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
         f"freud.cli.main(['features', {str(result)!r}])"
     )
     done = started(program)

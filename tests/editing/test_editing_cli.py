@@ -74,7 +74,7 @@ def test_a_clip_of_a_result(capsys: pytest.CaptureFixture[str], result: Path, sp
     told = json.loads(run(capsys, *arguments, "--during", "phones", phone, "--json"))
     assert told["edits"][0] == told["edits"][0] | {"site": site, "basis": "neurons", "min": -1.0, "max": 0.5}
     assert told["edits"][0]["spans"]
-    index = freud.pipeline.open_index(result, site, "neurons")
+    index = freud.results.open_index(result, site, "neurons")
     usual = max(
         range(index.features), key=lambda feature: index.statistics(feature)["mean"]
     )  # above zero on many frames

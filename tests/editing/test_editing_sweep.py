@@ -12,10 +12,10 @@ import pytest
 
 from freud import artifacts, corpus
 from freud.corpus import Clip, Corpus
-from freud.editing import EFFECTS, bundled_sae, curves, edit, neuron, open_sae, percentile, sweep_clip, sweep_corpus
+from freud.editing import EFFECTS, curves, edit, neuron, percentile, sweep_clip, sweep_corpus
 from freud.editing import sweep as sweeping
 from freud.editing.causal import detectors, word_effects, words_with
-from freud.errors import FreudError, UnknownNameError
+from freud.errors import FreudError
 from freud.models import AudioModel
 from freud.saes import SAE
 
@@ -66,17 +66,6 @@ def test_words_are_timed_by_their_tier(demo: Corpus, clip: Clip) -> None:
     misheard = ["wrong", *heard[1:]]
     assert sweeping._times(misheard, segments) == [None, *((s.start, s.end) for s in spoken[1:])]
     assert sweeping._times(heard, []) is None
-
-
-def test_controls_are_near_in_density() -> None:
-    density = np.array([0.0, 0.5, 0.1, 0.11, 0.09, 0.12, 0.08, 0.4, 0.3, 0.2, 0.13, 0.07, 0.14, 0.06])
-    matched = sweeping.density_matched(density, [2, 1], 2, seed=0)
-    assert matched == sweeping.density_matched(density, [2, 1], 2, seed=0)
-    assert not {0, 1, 2} & {other for others in matched.values() for other in others}
-    assert all(len(set(others)) == 2 for others in matched.values())
-    assert 7 not in matched[2]  # ten others are nearer
-    with pytest.raises(FreudError, match="only 11 other features"):
-        sweeping.density_matched(density, [1, 2], 12, seed=0)
 
 
 @pytest.fixture
@@ -139,15 +128,6 @@ def test_what_a_sweep_refuses(nano: AudioModel, sae: SAE, samples: np.ndarray) -
     ):
         with pytest.raises(FreudError, match=says):
             sweep_clip(nano, samples, features, factors)
-
-
-def test_where_saes_come_from(result: Path, tmp_path: Path) -> None:
-    assert open_sae("bundled").metadata["site"] == SITE == open_sae(bundled_sae()).metadata["site"]
-    assert open_sae(result).metadata["site"] == "encoder.blocks.0"
-    with pytest.raises(UnknownNameError, match=r"no SAE of 'encoder\.blocks\.1'; it has those of encoder\.blocks\.0"):
-        open_sae(result, "encoder.blocks.1")
-    with pytest.raises(FreudError):
-        open_sae(tmp_path)
 
 
 def test_a_unit_is_the_features_own_percentile(

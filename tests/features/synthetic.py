@@ -81,7 +81,7 @@ def make_store(
     pq.write_table(pa.table(columns), out / "clips.parquet")
     pq.write_table(pa.table({"id": [f"c{i}" for i in range(len(clips))]}), out / "clip_ids.parquet")
     facts = {
-        "model": {"model": "toy", "model_fingerprint": "0123", "random_weights": True},
+        "model": {"model": "toy", "model_fingerprint": "0123"},
         "corpus": {"path": "/nowhere", "beside": "corpus", "fingerprint": fingerprint},
         "frames": sum(map(len, clips)),
         "clips": len(clips),

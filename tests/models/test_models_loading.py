@@ -69,7 +69,6 @@ def test_pt_and_folder_are_the_same_model(model: AudioModel, hf_folder: Path, me
     assert folder.fingerprint == model.fingerprint
     assert (folder.name, model.name) == ("small", "small.pt")
     assert folder.can_transcribe
-    assert not folder.random_weights
     tokens = torch.tensor([[1, 2, 3]])
     assert torch.equal(folder.logits(mel[:1], tokens), model.logits(mel[:1], tokens))
 
@@ -117,20 +116,6 @@ def test_fingerprint_tells_weights_apart(hf_folder: Path, model: AudioModel) -> 
 
     rewrite(hf_folder, nudge)
     assert freud.models.load(str(hf_folder)).fingerprint != model.fingerprint
-
-
-def test_the_stand_in_for_nano_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("freud.models.catalog.nano_folder", lambda: tmp_path / "absent")
-    state = torch.random.get_rng_state()
-    nano = freud.models.load("nano")
-    assert torch.equal(state, torch.random.get_rng_state())
-    assert nano.random_weights
-    assert not nano.can_transcribe
-    assert nano.window_samples == 160000
-    assert nano.sites["encoder.blocks.3.mlp.1"].width == 768
-    assert nano.fingerprint == freud.models.load("nano").fingerprint
-    with pytest.raises(FreudError, match="random weights"):
-        nano.transcribe(torch.zeros(16000).numpy())
 
 
 def test_describe_is_json(pt_file: Path) -> None:

@@ -23,13 +23,13 @@ from transformers.models.whisper.modeling_whisper import WhisperForConditionalGe
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 import freud
+from freud.discovery import demo_folder
 from freud.errors import FreudError
 from freud.models import whisper_text, whisper_tokens, whisper_vocabulary
 from freud.models.catalog import nano_folder
 from freud.models.checkpoints import Checkpoint
 from freud.models.whisper_decoding import Search, decode
 from freud.models.whisper_layers import Cache
-from freud.pipeline import demo_folder
 
 END, START, HINDI, TRANSLATE, TRANSCRIBE, SILENT = 50257, 50258, 50276, 50358, 50359, 50363
 GENERATION = {

@@ -15,9 +15,9 @@ import whisper.decoding
 from twin import to_transformers
 
 import freud
+from freud.discovery import demo_folder
 from freud.errors import DamagedFileError, FreudError, UnknownNameError
 from freud.models import whisper_decoding, whisper_tokens, whisper_vocabulary
-from freud.pipeline import demo_folder
 
 MULTILINGUAL, ENGLISH, LARGE_V3 = 51865, 51864, 51866
 

@@ -194,7 +194,7 @@ def test_the_command_names_a_result_and_the_index_shows_it(result: Path, tmp_pat
     assert said["split"]["by"] in {"clip", "speaker"}
     names = naming.read_all(copy)[0]
     names.set_name(0, "mine", "-")
-    from freud.pipeline import open_index
+    from freud.results import open_index
 
     rows = open_index(copy, "encoder.blocks.0.mlp.1").table(sort="feature", n=1, dead=True)
     assert rows[0]["name"] == "mine"

@@ -27,7 +27,6 @@ class TensorFrames:
         self.origin: dict[str, Any] = {
             "model": "none",
             "model_fingerprint": "f" * 16,
-            "random_weights": False,
             "site": "encoder.blocks.0",
         }
         self.problems: dict[str, str] = {}

@@ -22,7 +22,7 @@ from freud.corpus import Clip, Corpus
 from freud.corpus import read as read_corpus
 from freud.features import FeatureIndex
 from freud.models import AudioModel
-from freud.pipeline import open_index
+from freud.results import open_index
 from freud.server import Options, create_app
 
 

@@ -19,12 +19,6 @@ from freud.server import Options, bundled
 from freud.server.serving import Serving
 
 
-@pytest.fixture(autouse=True)
-def trained(nano: AudioModel) -> None:
-    if not nano.can_transcribe:
-        pytest.skip("this build has no trained nano")
-
-
 @pytest.fixture(scope="module")
 def active(latents: FeatureIndex, clip: Clip) -> int:
     """The latent that is strongest on it."""

@@ -31,7 +31,7 @@ FAKE_MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-medi
 def demo_result(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """`freud demo` with fewer training steps, and names for phones and latents only; one for all workers."""
     import freud
-    from freud.pipeline import DEMO_SITES, demo_folder
+    from freud.discovery import DEMO_SITES, demo_folder
     from freud.saes import Options, TopK
 
     base = tmp_path_factory.getbasetemp()

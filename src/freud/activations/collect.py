@@ -320,7 +320,6 @@ def _finish(
         "model": {
             "model": model.name,
             "model_fingerprint": model.fingerprint,
-            "random_weights": model.random_weights,
         },
         "corpus": {
             "path": str(path),

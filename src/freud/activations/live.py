@@ -75,7 +75,6 @@ class ModelFrames:
         self.origin: dict[str, Any] = {
             "model": model.name,
             "model_fingerprint": model.fingerprint,
-            "random_weights": model.random_weights,
             "site": self.site.name,
             "compute_dtype": str(model.dtype).removeprefix("torch."),
         }

@@ -20,7 +20,9 @@ from safetensors import safe_open
 
 from freud import artifacts
 from freud.artifacts import Artifact
-from freud.errors import UnknownNameError
+from freud.corpus import Corpus
+from freud.corpus import read as read_corpus
+from freud.errors import FreudError, UnknownNameError
 
 KIND = "collect"
 
@@ -93,6 +95,33 @@ class Activations:
         recorded = self.manifest["corpus"]
         beside = self.path.parent / recorded["beside"]
         return beside if beside.is_dir() else Path(recorded["path"])
+
+    def open_corpus(
+        self, corpus: Corpus | Path | str | None = None, *, new_labels: bool = False, otherwise: str = ""
+    ) -> Corpus:
+        """The corpus that these frames were collected from.
+
+        Args:
+            corpus: the corpus or its folder, if it is not where it was.
+            new_labels: whether one with the same clips and other labels will do.
+            otherwise: ends the message of an error: what to do, or what is not possible.
+
+        Raises:
+            FreudError: there is no corpus, or another one.
+            DamagedFileError: it cannot be read.
+        """
+        otherwise = otherwise or f"give the corpus that {self.path} was collected from as --corpus"
+        source = self.corpus_path if corpus is None else corpus
+        if not isinstance(source, Corpus):
+            if not Path(source).exists():
+                raise FreudError(f"{source}: no such corpus; {otherwise}")
+            source = read_corpus(source)
+        if new_labels:
+            if source.table["id"].to_pylist() != self.clip_ids:
+                raise FreudError(f"{source.path or source.root}: has other clips; {otherwise}")
+        elif source.fingerprint != self.manifest["corpus"]["fingerprint"]:
+            raise FreudError(f"{source.path or source.root}: is another corpus; {otherwise}")
+        return source
 
     @cached_property
     def shards(self) -> list[str]:

@@ -20,18 +20,17 @@ def main(out: Path = Path("demo-results"), json: Json = False) -> None:
         json: Print JSON.
     """
     import freud
-    from freud import models, pipeline
+    from freud import discovery, models, results
 
     result = freud.demo(out, progress=not json)
     if json:
         print_json(result)
         return
     show(result)
-    if not result.random_weights:
-        for clip, heard in pipeline.demo_transcripts(models.load("nano")):
-            print(f"\n{clip.name}\n  said:  {clip.transcript}\n  heard: {heard}")
+    for clip, heard in discovery.demo_transcripts(models.load("nano")):
+        print(f"\n{clip.name}\n  said:  {clip.transcript}\n  heard: {heard}")
     for row in result.sites:
-        index = pipeline.open_index(out, row.site, row.basis)
+        index = results.open_index(out, row.site, row.basis)
         print(f"\nmost active {row.basis} of {row.site}: where they peak")
         lines = []
         for feature in index.table(sort="max", n=FEATURES):

@@ -12,7 +12,7 @@ from freud.cli.options import Computation, Dtype, Json, Kind, Maybe, Sites, Trai
 from freud.cli.output import print_json, print_table, say_problems, size
 
 if TYPE_CHECKING:
-    from freud.pipeline import Discovery
+    from freud.discovery import Discovery
 
 
 def main(
@@ -62,8 +62,6 @@ def show(result: Discovery) -> None:
     """Print the summary table, what was skipped, the time of each stage, and what to do next."""
     say_problems(result.problems)
     print(f"{result.path}: {result.clips} clips, {60 * result.hours:.1f} minutes, model {result.model}")
-    if result.random_weights:
-        print("This model has RANDOM WEIGHTS: its features mean nothing; it stands in until a trained one is bundled.")
     print()
     print_table(
         ["site", "basis", "frames", "features", "dead", "FVU", "L0", "index"],

@@ -41,7 +41,7 @@ def main(
         model: Name or folder of the model, if it is not where it was.
         json: Print JSON.
     """
-    from freud.pipeline import open_index
+    from freud.results import open_index
     from freud.server import export_site
 
     if features:

@@ -41,7 +41,7 @@ def main(
         dead: List features that were never active, too.
         json: Print JSON.
     """
-    from freud.pipeline import open_index
+    from freud.results import open_index
 
     if clip is not None:
         refuse("with --clip", feature=feature)

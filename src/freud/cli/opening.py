@@ -43,8 +43,8 @@ class FeatureFlags:
         """
         from freud import artifacts
         from freud import corpus as corpora
-        from freud.editing import open_sae
         from freud.models.edits import latent, neuron
+        from freud.results import Layout, open_sae
 
         if not self.feature:
             raise FreudError("--feature: give the number of at least one neuron or latent")
@@ -52,10 +52,10 @@ class FeatureFlags:
         if self.result is not None:
             made_with = artifacts.read(self.result, "discover").manifest["parameters"]
             model = model or made_with["model"]
-            imported = self.result / "corpus"
-            clips = corpora.read(imported if imported.is_dir() else made_with["audio"])
-            saes = self.result / "saes"
-            if sae is None and (saes if self.site is None else saes / self.site).is_dir():
+            layout = Layout(self.result)
+            clips = corpora.read(layout.corpus if layout.corpus.is_dir() else made_with["audio"])
+            has_sae = layout.has_saes if self.site is None else layout.sae(self.site).is_dir()
+            if sae is None and has_sae:
                 sae = str(self.result)
         if self.corpus is not None:
             clips = corpora.read(self.corpus)
@@ -100,10 +100,10 @@ class Opened:
             FreudError: there is neither a result nor a corpus.
         """
         if self.result is not None:
-            from freud import pipeline
+            from freud import results
             from freud.features import browse
 
-            return browse.percentile(pipeline.open_index(self.result, feature.site, feature.basis), feature.index)
+            return browse.percentile(results.open_index(self.result, feature.site, feature.basis), feature.index)
         if self.clips is None:
             raise FreudError("--add in units of the 99th percentile needs --corpus or --result; or give --unit raw")
         from freud.editing import percentile

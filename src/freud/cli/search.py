@@ -40,7 +40,7 @@ def main(
         absolute: Rank by magnitude; with --max 0, the strongest negative activations.
         json: Print JSON.
     """
-    from freud.pipeline import open_index, search
+    from freud.results import open_index, search
 
     index = open_index(result, site, basis)
     hits = search(index, feature, top=top, min=min, max=max, absolute=absolute)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from freud.editing.probe import Probe, train_probe
     from freud.editing.result import Difference, EditResult, Heard, OutputChange, ProbeChange, SiteChange, Trace, Word
     from freud.editing.run import edit
-    from freud.editing.sources import bundled_sae, open_sae, percentile
+    from freud.editing.sources import bundled_sae, percentile
     from freud.editing.sweep import EFFECTS, curves, sweep_clip, sweep_corpus
     from freud.models.edits import Edit, Feature, direction, latent, neuron
 
@@ -31,7 +31,7 @@ _LAZY = {
         "Word",
     ),
     "freud.editing.run": ("edit",),
-    "freud.editing.sources": ("bundled_sae", "open_sae", "percentile"),
+    "freud.editing.sources": ("bundled_sae", "percentile"),
     "freud.editing.sweep": ("EFFECTS", "curves", "sweep_clip", "sweep_corpus"),
     "freud.models.edits": ("Edit", "Feature", "direction", "latent", "neuron"),
 }
@@ -56,7 +56,6 @@ __all__ = [
     "edit",
     "latent",
     "neuron",
-    "open_sae",
     "percentile",
     "sweep_clip",
     "sweep_corpus",

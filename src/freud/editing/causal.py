@@ -15,6 +15,7 @@ import torch
 
 from freud.audio import valid_frames
 from freud.corpus import Clip, Corpus
+from freud.editing.controls import select_nearest
 from freud.editing.probe import SITE, Probe
 from freud.editing.run import PLAIN, Variant, run_window
 from freud.editing.words import changed_words, differences
@@ -25,7 +26,6 @@ from freud.naming.agreement import agreement, frame_labels
 from freud.saes import SAE
 
 UNRELATED = 0.1  # a control's F1 for the label is below this
-NEAREST = 10  # a control is drawn from so many of those nearest in density
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def detectors(
             continue
         best = int(scores.argmax())
         others = np.flatnonzero((scores < UNRELATED) & (density > 0))
-        nearest = others[np.abs(density[others] - density[best]).argsort(kind="stable")[:NEAREST]]
-        control = int(rng.choice(nearest))
+        control = int(rng.choice(select_nearest(density, others, best)))
         f1 = float(scores[best])
         chosen.append(Detector(label, best, f1, control, float(density[best]), float(density[control])))
     return sorted(chosen, key=lambda each: -each.f1)

@@ -1,20 +1,16 @@
-"""Where an edit's parts come from: the SAE of a result or a folder, and what one unit of `add` is worth."""
+"""Where an edit's parts come from: the bundled SAE, and what one unit of `add` is worth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from freud.errors import FreudError, UnknownNameError
+from freud.errors import FreudError
 from freud.models import AudioModel
 from freud.models.edits import Feature
-
-if TYPE_CHECKING:
-    from freud.saes import SAE
 
 BUNDLED = "bundled"
 
@@ -22,32 +18,6 @@ BUNDLED = "bundled"
 def bundled_sae() -> Path:
     """The folder of the SAE of `encoder.blocks.2` of nano that comes with the package."""
     return Path(str(resources.files("freud") / "bundled" / "sae"))
-
-
-def open_sae(path: Path | str, site: str | None = None) -> SAE:
-    """An SAE: the bundled one (`bundled`), that of a folder, or that of a site in a folder written by `freud discover`.
-
-    Args:
-        path: where.
-        site: which site's, where there are several.
-
-    Raises:
-        UnknownNameError: there is none for that site; the message says which there are.
-        FreudError: there is none at all.
-    """
-    from freud.saes.formats import load
-
-    folder = bundled_sae() if str(path) == BUNDLED else Path(path)
-    if (folder / "saes").is_dir():
-        there = {each.parent.name: each.parent for each in sorted((folder / "saes").glob("*/cfg.json"))}
-        if not there:
-            raise FreudError(f"{folder}: has no trained SAE; edit neurons, or train one with `freud train`")
-        if site is None and len(there) > 1:
-            raise UnknownNameError(f"{folder}: give a site; it has SAEs of {', '.join(there)}")
-        if site is not None and site not in there:
-            raise UnknownNameError(f"{folder}: no SAE of {site!r}; it has those of {', '.join(there)}")
-        folder = there[site or next(iter(there))]
-    return load(folder)
 
 
 def percentile(model: AudioModel, feature: Feature, clips: Iterable[np.ndarray], q: float = 99.0) -> float:

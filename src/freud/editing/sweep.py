@@ -23,6 +23,7 @@ from freud.artifacts import Artifact
 from freud.audio import SAMPLE_RATE, valid_frames
 from freud.corpus import Corpus
 from freud.corpus.table import Clip, Segment
+from freud.editing.controls import density_matched
 from freud.editing.run import PLAIN, Variant, clip_samples, run_window
 from freud.editing.words import changed_words, character_errors, differences, word_errors
 from freud.errors import FreudError
@@ -31,7 +32,6 @@ from freud.models.edits import Feature, Seen, check
 
 KIND = "edit"
 BATCH = 7  # edits decoded together, beside the unedited clip
-NEAREST = 10  # a control is drawn from so many of the features nearest in density
 PART = 20  # clips whose rows are written at once
 WORDS = "words"  # the tier that says when each word is spoken
 
@@ -209,29 +209,6 @@ def curves(effects: pa.Table) -> pa.Table:
             SELECT a.*, {beside} FROM asked a LEFT JOIN control c USING (feature, factor) ORDER BY feature, factor
             """
         ).to_arrow_table()
-
-
-def density_matched(density: np.ndarray, features: Sequence[int], count: int, seed: int) -> dict[int, list[int]]:
-    """For each feature `count` others, drawn at random from those that are active and nearest to it in density.
-
-    Args:
-        density: [features] share of frames on which each is active.
-        features: which to find controls for; none of them is a control.
-        count: how many each.
-        seed: of the draw.
-
-    Raises:
-        FreudError: there are not as many others.
-    """
-    others = np.setdiff1d(np.flatnonzero(density > 0), features)
-    if len(others) < count:
-        raise FreudError(f"controls {count}: only {len(others)} other features are active here; ask for fewer")
-    rng = np.random.default_rng(seed)
-    matched = {}
-    for feature in features:
-        nearest = others[np.argsort(np.abs(density[others] - density[feature]), kind="stable")[: max(NEAREST, count)]]
-        matched[feature] = sorted(rng.choice(nearest, count, replace=False).tolist())
-    return matched
 
 
 def _check(model: AudioModel, features: Sequence[Feature], factors: Sequence[float], seconds: float) -> None:

@@ -27,7 +27,6 @@ from tqdm import tqdm
 from freud import artifacts
 from freud.activations import Pieces, SiteActivations
 from freud.corpus import Corpus
-from freud.corpus import read as read_corpus
 from freud.errors import FreudError
 from freud.features import tables
 from freud.features.query import KIND, FeatureIndex
@@ -85,7 +84,7 @@ def index(
     if done := artifacts.begin(out, KIND, parameters):
         artifacts.discard(work)  # left over if the run that finished was killed right then
         return FeatureIndex(done)
-    corpus = _corpus_of(activations, corpus)
+    corpus = store.open_corpus(corpus)
 
     work.mkdir(exist_ok=True)
     source = _Latents(activations, sae) if sae is not None else _Neurons(activations)
@@ -121,19 +120,6 @@ def _weights_fingerprint(sae: SAE) -> str:
     for name, tensor in sorted(sae.state_dict().items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _corpus_of(activations: SiteActivations, given: Corpus | Path | str | None) -> Corpus:
-    """The corpus that the frames were collected from: the one given, or the one that the store points to."""
-    store = activations.store
-    found = store.corpus_path if given is None else given
-    expected = f"give the corpus that {store.path} was collected from as --corpus"
-    if not isinstance(found, Corpus) and not Path(found).exists():
-        raise FreudError(f"{found}: no such corpus; {expected}")
-    corpus = found if isinstance(found, Corpus) else read_corpus(found)
-    if corpus.fingerprint != store.manifest["corpus"]["fingerprint"]:
-        raise FreudError(f"{corpus.path or corpus.root}: is another corpus; {expected}")
-    return corpus
 
 
 @dataclass

@@ -152,8 +152,6 @@ class AudioModel(abc.ABC):
     """Number of weights."""
     device: torch.device
     dtype: torch.dtype
-    random_weights: bool = False
-    """True for the stand-in for `nano` where no trained one is bundled: its features mean nothing."""
     can_transcribe: bool = False
     notes: tuple[str, ...] = ()
     """What a user should know of the checkpoint, such as tensors that are not used."""
@@ -385,7 +383,6 @@ class AudioModel(abc.ABC):
             "frames_per_window": self.frames_per_window,
             "n_mels": self.n_mels,
             "can_transcribe": self.can_transcribe,
-            "random_weights": self.random_weights,
             **({"notes": "; ".join(self.notes)} if self.notes else {}),
             "sites": [site.as_json() for site in self.sites.values()],
         }

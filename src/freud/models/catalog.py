@@ -33,7 +33,7 @@ def available() -> list[str]:
 
 
 def nano_folder() -> Path:
-    """Where the bundled model is, if this build has it."""
+    """Where the bundled model is."""
     return Path(str(resources.files("freud") / "bundled" / "nano"))
 
 

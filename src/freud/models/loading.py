@@ -35,10 +35,6 @@ def load(name: str, *, device: str | torch.device = "cpu", dtype: str | torch.dt
     """
     device, dtype = open_device(device), open_dtype(dtype)
     kind, where = catalog.locate(str(name))
-    if kind == "nano" and not Path(where, "config.json").is_file():
-        from freud.models.whisper import random_nano
-
-        return random_nano(device, dtype)
     if kind == "openai":
         checkpoint = checkpoints.read_openai(Path(where))
     else:

@@ -221,10 +221,7 @@ class WhisperModel(AudioModel):
         Raises:
             FreudError: it cannot.
         """
-        decoder = self._decoder("transcribe")
-        if self.random_weights:
-            raise FreudError(f"{self.name} has random weights in this build and cannot transcribe; load tiny")
-        return decoder
+        return self._decoder("transcribe")
 
     def hear(
         self,
@@ -286,14 +283,4 @@ def build(checkpoint: Checkpoint, name: str, device: torch.device, dtype: torch.
     model = WhisperModel(name, fingerprint(config, weights), network, config, words)
     if unused := sorted(whisper_network.unused(checkpoint)):
         model.notes = (f"not used: {', '.join(unused)}, a classifier above the encoder",)
-    return model
-
-
-def random_nano(device: torch.device, dtype: torch.dtype) -> WhisperModel:
-    """A stand-in for the bundled model: a small Whisper with random weights, always the same ones."""
-    from freud.models import whisper_network
-
-    model = build(whisper_network.random_checkpoint(), "nano", device, dtype)
-    model.random_weights = True
-    model.can_transcribe = False
     return model

@@ -41,21 +41,6 @@ _POSITIONS = "encoder.embed_positions.weight"
 # The head of WhisperForAudioClassification, above the encoder: no site depends on it.
 CLASSIFIER = {"projector.weight", "projector.bias", "classifier.weight", "classifier.bias", "layer_weights"}
 
-NANO = {  # the shape of the stand-in for the bundled model
-    "model_type": "whisper",
-    "d_model": 192,
-    "num_mel_bins": 80,
-    "max_source_positions": 500,
-    "encoder_layers": 4,
-    "encoder_attention_heads": 3,
-    "encoder_ffn_dim": 768,
-    "vocab_size": 256,
-    "max_target_positions": 64,
-    "decoder_layers": 2,
-    "decoder_attention_heads": 3,
-    "decoder_ffn_dim": 768,
-}
-
 
 def with_tied_weights(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with an output projection of its own only where that is not the embedding.
@@ -167,17 +152,6 @@ def fill(network: Whisper, weights: dict[str, Tensor], device: torch.device, dty
     """Put the weights into an empty network, on the device and in the dtype, ready for inference."""
     network.load_state_dict({name: tensor.to(device, dtype) for name, tensor in weights.items()}, assign=True)
     network.requires_grad_(False).eval()
-
-
-def random_checkpoint() -> Checkpoint:
-    """A checkpoint of the `NANO` shape with random weights, the same on every call."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        weights = Whisper({**NANO, "activation_function": "gelu"}).state_dict()
-        for name, weight in weights.items():
-            if "embed" in name:
-                weight.normal_(std=0.02)
-    return Checkpoint("nano", dict(NANO), weights)
 
 
 def _has_decoder(weights: Mapping[str, Tensor]) -> bool:

@@ -15,8 +15,6 @@ import pyarrow as pa
 from freud import artifacts
 from freud.activations import Activations
 from freud.corpus import Corpus
-from freud.corpus import read as read_corpus
-from freud.errors import FreudError
 from freud.features import FeatureIndex
 from freud.naming import names, tables
 from freud.naming.controls import controls as make_controls
@@ -78,7 +76,7 @@ def name(
     if done := artifacts.begin(out, tables.KIND, parameters):
         return Names(done)
     store = index.activations.store
-    clips = _corpus(store, corpus)
+    clips = store.open_corpus(corpus, new_labels=True)
     rate = index.frames_per_second
     bank = LabelBank(clips, rate, window_frames=_window_frames(store), words=words, kinds=kinds)
     reader = None
@@ -142,16 +140,6 @@ def _facts(index: FeatureIndex, corpus: Corpus, examples: ExampleBank, rows: dic
         "unnamed": sum(rows["unnamed"]),
         "dead": sum(rows["dead"]),
     }
-
-
-def _corpus(store: Activations, given: Corpus | Path | str | None) -> Corpus:
-    found = store.corpus_path if given is None else given
-    if not isinstance(found, Corpus) and not Path(found).exists():
-        raise FreudError(f"{found}: no such corpus; give the one that {store.path} was collected from")
-    corpus = found if isinstance(found, Corpus) else read_corpus(found)
-    if corpus.table["id"].to_pylist() != store.clip_ids:  # its labels may be new ones
-        raise FreudError(f"{corpus.path or corpus.root}: has other clips than {store.path} was collected from")
-    return corpus
 
 
 def _window_frames(store: Activations) -> int | None:

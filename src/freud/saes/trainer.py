@@ -181,10 +181,6 @@ class Trainer:
             tensors = {name: tensor.contiguous() for name, tensor in self._tensors().items()}
             save_file(tensors, temporary, {"freud": json.dumps(self.state._asdict())})
 
-    def has_checkpoint(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
-        return self.path.is_file()
-
     def resume(self) -> None:
         """Go on from the checkpoint.
 

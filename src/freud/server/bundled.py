@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from freud import artifacts, editing
+from freud import artifacts, editing, results
 from freud.activations import SiteActivations
 from freud.corpus import Corpus
 from freud.corpus.phones import phone
@@ -40,7 +40,7 @@ class Sound:
 @functools.cache
 def bundled_sae() -> SAE:
     """The SAE."""
-    return editing.open_sae("bundled")
+    return results.open_sae("bundled")
 
 
 @functools.cache

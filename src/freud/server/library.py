@@ -19,7 +19,6 @@ from freud import audio
 from freud.audio import SAMPLE_RATE
 from freud.corpus import Clip as CorpusClip
 from freud.corpus import Corpus, Segment
-from freud.corpus import read as read_corpus
 from freud.errors import FreudError
 from freud.server import schemas
 from freud.server.images import Image, part
@@ -59,13 +58,7 @@ class Library:
         store = self.result.store
         if store is None:
             raise FreudError(f"{self.result.path}: the activations that point to its corpus are gone: no audio")
-        path = store.corpus_path
-        if not path.exists():
-            raise FreudError(f"{path}: the corpus is no longer there: no audio")
-        corpus = read_corpus(path)
-        if corpus.fingerprint != store.manifest["corpus"]["fingerprint"]:
-            raise FreudError(f"{path}: is another corpus than the one that was indexed: no audio")
-        return corpus
+        return store.open_corpus(otherwise=f"no audio without the one that {store.path} was collected from")
 
     def corpora(self) -> list[schemas.Corpus]:
         """What the API says of the corpus; none if it is gone."""

@@ -32,10 +32,8 @@ class ServedModel:
         device, dtype: where and in what it computes.
     """
 
-    def __init__(
-        self, name: str, fingerprint: str, random_weights: bool = False, *, device: str = "cpu", dtype: str = "float32"
-    ) -> None:
-        self.name, self.fingerprint, self.random_weights = name, fingerprint, random_weights
+    def __init__(self, name: str, fingerprint: str, *, device: str = "cpu", dtype: str = "float32") -> None:
+        self.name, self.fingerprint = name, fingerprint
         self.device, self.dtype = device, dtype
         self.problem: str | None = None
         self._model: AudioModel | None = None
@@ -124,7 +122,6 @@ class ServedModel:
         return schemas.Model(
             name=self.name,
             fingerprint=self.fingerprint,
-            random_weights=self.random_weights,
             state=self.state,
             parameters=model and model.parameters,
             n_mels=model and model.n_mels,

@@ -18,7 +18,7 @@ from freud import artifacts, features, naming
 from freud.activations import Activations
 from freud.errors import FreudError, UnknownNameError
 from freud.features import FeatureIndex
-from freud.pipeline import Basis
+from freud.results import Basis, Layout
 from freud.saes import SAE
 from freud.saes import load as load_sae
 from freud.server import schemas
@@ -156,24 +156,23 @@ class Result:
         self.path = Path(path)
         if not self.path.is_dir():
             raise FreudError(f"{path}: no such folder; expected one written by `freud discover` or `freud index`")
-        found = sorted(manifest.parent for manifest in self.path.glob("features/*/*/manifest.json"))
-        if not found:
-            if (self.path / "features").is_dir():
+        layout = Layout(self.path)
+        folders = list(layout.list_indexes().values())
+        if not folders:
+            if layout.has_indexes:
                 raise FreudError(f"{path}: no index in it is finished; run the same `freud discover` command again")
-            found = [self.path]
+            folders = [self.path]
+        saes = layout.list_saes()
         automatic = {(names.site, names.basis): names for names in naming.read_all(self.path)}
         self._sites: dict[tuple[str, str], IndexedSite] = {}
-        for folder in found:
+        for folder in folders:
             index = features.read(folder)
-            sae = self.path / "saes" / index.site
-            has_sae = (sae / "cfg.json").is_file()
             key = (index.site, index.basis)
-            self._sites[key] = IndexedSite(index, sae if has_sae else None, Names(index, automatic.get(key), notes))
+            self._sites[key] = IndexedSite(index, saes.get(index.site), Names(index, automatic.get(key), notes))
         first = next(iter(self._sites.values())).index
         parameters = first.artifact.manifest["parameters"]
         self.model = model or self._asked_model() or first.model
         self.model_fingerprint: str = parameters.get("model_fingerprint", "")
-        self.random_weights: bool = bool(parameters.get("random_weights"))
 
     def _asked_model(self) -> str | None:
         """The model that `discover` was asked for; a manifest of an index has only the last part of a path."""

@@ -52,7 +52,6 @@ class Status(Schema):
 class Model(Schema):
     name: str
     fingerprint: str
-    random_weights: bool = Field(description="true: its features mean nothing")
     state: Literal["loading", "ready", "failed"]
     parameters: int | None = Field(description="null until the model is loaded, as the next four")
     n_mels: int | None

@@ -69,9 +69,8 @@ class Serving:
         self.notes = Notes(options.notes or Path(path) / "notes.sqlite")
         self.result = Result(path, model=options.model, notes=self.notes)
         self.model = ServedModel(
-            self.result.model, self.result.model_fingerprint, self.result.random_weights,
-            device=options.device, dtype=options.dtype,
-        )  # fmt: skip
+            self.result.model, self.result.model_fingerprint, device=options.device, dtype=options.dtype
+        )
         self.uploads = Uploads(max_seconds=options.upload_seconds)
         self.library = Library(self.result, self.model, self.uploads)
         self.activity = Activity(self.library, self.model)

@@ -1611,11 +1611,6 @@ export interface components {
              */
             parameters: number | null;
             /**
-             * Random Weights
-             * @description true: its features mean nothing
-             */
-            random_weights: boolean;
-            /**
              * State
              * @enum {string}
              */

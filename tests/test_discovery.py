@@ -1,17 +1,19 @@
-"""`discover` from a folder of audio to features, step by step, and finding one's way in what it wrote."""
+"""`discover` from a folder of audio to features, step by step."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import freud
-from freud import FreudError, UnknownNameError, pipeline
+from freud import FreudError, artifacts, discovery
+from freud.discovery import Discovery
 from freud.models import AudioModel
-from freud.pipeline import Discovery, open_index
+from freud.results import open_index
 from freud.saes import Options, TopK
 
 RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
@@ -19,7 +21,7 @@ RESIDUAL, NEURONS = "encoder.blocks.0", "encoder.blocks.0.mlp.1"
 
 @pytest.fixture(autouse=True)
 def loaded(nano: AudioModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.models, "load", lambda name, **options: nano)
+    monkeypatch.setattr(discovery.models, "load", lambda name, **options: nano)
 
 
 def discover(audio: Path, out: Path, **changes) -> Discovery:
@@ -51,7 +53,6 @@ def test_discover_makes_everything_and_sums_it_up(speech: Path, result: Path, na
     width = nano.sites[RESIDUAL].width
     assert [row.features for row in found.sites] == [nano.sites[NEURONS].width, width, 2 * width]
     assert (found.clips, found.model, found.problems) == (5, "nano", [])
-    assert found.random_weights == nano.random_weights
     assert {"load model", "corpus", "collect", "train", "index"} == set(found.seconds)
     store = freud.activations.read(result / "activations")
     assert found.hours == pytest.approx(store.frames / 50 / 3600, abs=1e-4)
@@ -73,8 +74,26 @@ def test_discover_makes_everything_and_sums_it_up(speech: Path, result: Path, na
 def test_a_finished_discovery_is_returned_at_once(speech: Path, result: Path, monkeypatch: pytest.MonkeyPatch):
     first = discover(speech, result)
     for stage in ("models", "corpus", "activations", "saes", "features"):
-        monkeypatch.setattr(pipeline, stage, None)
+        monkeypatch.setattr(discovery, stage, None)
     assert discover(speech, result) == first
+
+
+def test_a_result_of_an_earlier_version_opens(speech: Path, result: Path, tmp_path: Path):
+    """Its manifests say of the model whether its weights are random, which no model's are any more."""
+    old = tmp_path / "old"
+    shutil.copytree(result, old)
+    for path in old.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        parameters = manifest["parameters"]
+        owners = {"discover": manifest, "collect": manifest.get("model"), "train": parameters, "index": parameters}
+        owners.get(manifest["kind"], {})["random_weights"] = False
+        manifest["checksum"] = artifacts._checksum(manifest)
+        path.write_text(json.dumps(manifest))
+    assert discover(speech, old) == replace(discover(speech, result), path=old)
+    (old / "manifest.json").rename(old / "unfinished.json")
+    assert discover(speech, old).sites == discover(speech, result).sites  # every stage is taken as finished
+    for site in (RESIDUAL, NEURONS):
+        assert freud.search(old, 3, site=site) == freud.search(result, 3, site=site)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +120,12 @@ def test_goes_on_after_an_interruption_in_every_stage(
     """Each attempt gets one stage further; a stage that is done is not done again."""
     out = tmp_path / "out"
     stages = [
-        (pipeline.corpus, "import_corpus"),
-        (pipeline.activations, "collect"),
-        (pipeline.features, "index"),
-        (pipeline.saes, "train"),
-        (pipeline, "_summary"),
-        (pipeline.artifacts, "finish"),
+        (discovery.corpus, "import_corpus"),
+        (discovery.activations, "collect"),
+        (discovery.features, "index"),
+        (discovery.saes, "train"),
+        (discovery, "_summary"),
+        (discovery.artifacts, "finish"),
     ]
 
     def stop(*args, **kwargs):
@@ -170,92 +189,3 @@ def test_after_a_wrong_argument_the_right_one_works_in_the_same_folder(
         discover(wrong.pop("audio"), **wrong)
     assert "\n" not in str(caught.value)
     assert discover(speech, tmp_path / "out", architecture=None, sites=[RESIDUAL]).clips == 5
-
-
-# ---- finding an index
-
-
-def test_open_index_chooses_latents_where_there_are_any(result: Path):
-    assert open_index(result, RESIDUAL).basis == "latents"
-    assert open_index(result, RESIDUAL, "neurons").basis == "neurons"
-    assert open_index(str(result), NEURONS).basis == "neurons"
-    assert open_index(result / "features" / NEURONS / "neurons").site == NEURONS
-    assert open_index(result / "features" / NEURONS / "neurons", NEURONS, "neurons").site == NEURONS
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((None, None), rf"give a site; it has {RESIDUAL}, {NEURONS}$"),
-        (("encoder.blocks.9", None), rf"no site 'encoder\.blocks\.9'; it has {RESIDUAL}, {NEURONS}$"),
-        ((NEURONS, "latents"), rf"{NEURONS} has no latents; it has neurons$"),
-    ],
-)
-def test_open_index_says_what_there_is(result: Path, arguments: tuple, message: str):
-    with pytest.raises(UnknownNameError, match=message):
-        open_index(result, *arguments)
-
-
-def test_open_index_of_one_index_checks_what_is_asked(result: Path):
-    folder = result / "features" / NEURONS / "neurons"
-    for arguments in ((RESIDUAL, None), (None, "latents")):
-        with pytest.raises(UnknownNameError, match=rf"is an index of the neurons of {NEURONS}"):
-            open_index(folder, *arguments)
-
-
-def test_a_site_need_not_be_given_where_there_is_one(result: Path, tmp_path: Path):
-    shutil.copytree(result / "features" / NEURONS, tmp_path / "features" / NEURONS)
-    assert open_index(tmp_path).site == NEURONS
-
-
-def test_open_index_of_what_is_none(result: Path, tmp_path: Path):
-    with pytest.raises(FreudError, match="no such folder; expected one written by `freud discover`"):
-        open_index(tmp_path / "absent")
-    with pytest.raises(FreudError, match=r"has no manifest\.json; expected a folder written by `freud index`"):
-        open_index(tmp_path)
-    with pytest.raises(FreudError, match="was written by `freud collect`; expected one written by `freud index`"):
-        open_index(result / "activations")
-    (tmp_path / "features").mkdir()
-    with pytest.raises(FreudError, match="no index in it is finished"):
-        open_index(tmp_path)
-
-
-# ---- doctor
-
-
-def test_doctor_finds_nothing_wrong_with_a_good_result(result: Path):
-    checks = {check.name: check for check in freud.doctor(result)}
-    assert all(check.ok for name, check in checks.items() if name != "disk")
-    for folder in (".", "corpus", "activations", f"saes/{RESIDUAL}", f"features/{RESIDUAL}/latents"):
-        assert "as they were written" in checks[str(result / folder)].detail
-    machine = [check.name for check in freud.doctor()]
-    assert machine == ["freud", "torch", "gpu", "transformers", "audio", "duckdb", "disk"]
-
-
-def test_doctor_names_every_damage_and_every_unfinished_folder(result: Path, tmp_path: Path):
-    copy = tmp_path / "copy"
-    shutil.copytree(result, copy)
-    shard = next((copy / "activations").glob("frames-*.safetensors"))
-    content = bytearray(shard.read_bytes())
-    content[-5] ^= 1
-    shard.write_bytes(content)
-    peaks = copy / "features" / NEURONS / "neurons" / "peaks.parquet"
-    peaks.unlink()
-    (copy / "corpus" / "manifest.json").write_text('{"kind": "corpus", "par')
-    unfinished = copy / "features" / RESIDUAL / "latents"
-    (unfinished / "manifest.json").rename(unfinished / "x")
-    (unfinished / "unfinished.json").write_text('{"kind": "index", "parameters": {}}')
-    (copy / "saes" / RESIDUAL / "unfinished.json").write_text('{"kind": "train"}')  # beside a manifest: no harm
-    (copy / "web").mkdir()
-    (copy / "web" / "manifest.json").write_text('{"name": "some other program"}')
-    wrong = {Path(check.name): check.detail for check in freud.doctor(copy) if not check.ok and check.name != "disk"}
-    assert set(wrong) == {shard.parent, peaks.parent, copy / "corpus", unfinished}
-    assert f"{shard}: its content has changed" in wrong[shard.parent]
-    assert f"{peaks}: missing" in wrong[peaks.parent]
-    assert "not valid JSON" in wrong[copy / "corpus"]
-    assert "run the same `freud index` command again" in wrong[unfinished]
-
-
-def test_doctor_of_no_folder(tmp_path: Path):
-    with pytest.raises(FreudError, match="no such folder"):
-        freud.doctor(tmp_path / "absent")
