@@ -12,8 +12,14 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says how busy the machine is, not whether the code is right.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, not whether the code is right. In CI examples are the same in
+# every run, so that what fails is what was changed; elsewhere each run tries new ones.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("any machine")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads that wait for each other crawl on a busy machine
