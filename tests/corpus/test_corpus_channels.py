@@ -109,6 +109,9 @@ def test_kaldi_recordings_of_one_file(tmp_path):
     text(tmp_path / "reco2file_and_channel", "call-A call B\ncall-B call A\n")  # the table counts, not the name
     text(tmp_path / "ctm", "call A 0.1 0.2 one\ncall B 0.4 0.2 two\n")
     assert heard(corpus.read(tmp_path)) == [(0, "yes", ["one"], [500]), (1, "hello", ["two"], [1100])]
+    text(tmp_path / "reco2file_and_channel", "call-A call 0\ncall-B call 1\n")
+    text(tmp_path / "ctm", "call 1 0.4 0.2 two\ncall 0 0.1 0.2 one\n")
+    assert heard(corpus.read(tmp_path)) == [(0, "hello", ["one"], [500]), (1, "yes", ["two"], [1100])]
     for name in ("reco2file_and_channel", "ctm"):
         (tmp_path / name).unlink()
     text(tmp_path / "wav.scp", "call call.wav\n")

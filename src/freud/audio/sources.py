@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import BinaryIO
 
@@ -144,13 +144,22 @@ def _open_layout(raw: BinaryIO, layout: Layout, name: str) -> Source:
     return source
 
 
+def _join(openers: list[Callable[[], SoundFile | Container]], kind: str, name: str) -> Source:
+    """The only part of a file, or all of several, which is noted."""
+    if len(openers) == 1:
+        return openers[0]()
+    source = Chain(openers, name)
+    source.notes.append(f"is {len(openers)} {kind} one behind the other: all are read")
+    return source
+
+
 def _open_flac(raw: BinaryIO, size: int, info: flac.StreamInfo, name: str) -> Source:
     if info.total and flac.is_count_doubtful(raw, size, info):
         files = flac.find_files(raw, size)
         if len(files) > 1:
-            source = Chain([lambda piece=piece: SoundFile(View(raw, [piece]), name) for piece in files], name)
-            source.notes.append(f"is {len(files)} FLAC files one behind the other: all are read")
-            return source
+            return _join(
+                [lambda piece=piece: SoundFile(View(raw, [piece]), name) for piece in files], "FLAC files", name
+            )
         container = Container(raw, name, kind="flac")
         try:
             total = container.count()
@@ -190,11 +199,7 @@ def _open_ogg(raw: BinaryIO, size: int, pages: ogg.Pages, name: str) -> Source:
                 break
         within = "within a page" if pages.ends_within_page else "without a last page"
         raise AudioError(f"{name}: ends {within}, after {seconds:.1f} s: the file is cut short")
-    if len(links) == 1:
-        source: Source = open_link(links[0])
-    else:
-        source = Chain([lambda link=link: open_link(link) for link in links], name)
-        source.notes.append(f"is {len(links)} Ogg streams one behind the other: all are read")
+    source = _join([lambda link=link: open_link(link) for link in links], "Ogg streams", name)
     if pages.junk:
         source.notes.append(f"{pages.junk} bytes in it are no Ogg pages, and are left out")
     return source
@@ -206,9 +211,7 @@ def _open_amr(raw: BinaryIO, parts: list[tuple[int, int, int]], ends_within_fram
     if len(parts) == 1:
         return Container(raw, name)
     views: list[list[Piece]] = [[(start, end)] for start, end, frames in parts if frames]
-    source = Chain([lambda view=view: Container(View(raw, view), name) for view in views], name)
-    source.notes.append(f"is {len(views)} AMR files one behind the other: all are read")
-    return source
+    return _join([lambda view=view: Container(View(raw, view), name) for view in views], "AMR files", name)
 
 
 def _open_mpeg(raw: BinaryIO, size: int, stream: mpeg.Stream, name: str) -> Source:
@@ -227,11 +230,7 @@ def _open_mpeg(raw: BinaryIO, size: int, stream: mpeg.Stream, name: str) -> Sour
         sound = _try_libsndfile(view, name) if part.counted is not None else None
         return sound or Container(view, name, kind="mp3")
 
-    if len(parts) == 1:
-        source: Source = open_part(parts[0])
-    else:
-        source = Chain([lambda part=part: open_part(part) for part in parts], name)
-        source.notes.append(f"is {len(parts)} MPEG files one behind the other: all are read")
+    source = _join([lambda part=part: open_part(part) for part in parts], "MPEG files", name)
     if stream.junk:
         source.notes.append(f"{stream.junk} bytes in it are no MPEG audio, and are left out")
     return source

@@ -30,7 +30,7 @@ from freud.errors import FreudError
 _BATCH = 1024  # clips in a row group
 _SLACK = 0.05  # seconds by which a listed clip may overrun its file before it is an error: tables round
 
-Labels = list[tuple[str, Interval]]  # the name of a channel, "" if none, and a label
+ChannelLabels = list[tuple[str, Interval]]  # the name of a channel, "" if none, and a label
 
 
 @dataclass
@@ -96,7 +96,7 @@ def write(root: Path, plan: Plan, clips: BinaryIO, segments: BinaryIO, workers: 
     return {"clips": count, "hours": round(seconds / 3600, 6), "unused": plan.unused, "problems": problems}
 
 
-def _table_labels(plan: Plan, item: Item) -> Labels:
+def _table_labels(plan: Plan, item: Item) -> ChannelLabels:
     """The labels of a clip's recording from tables over many."""
     return plan.labels.get(*_names(item)) if plan.labels else []
 
@@ -107,7 +107,7 @@ def _names(item: Item) -> list[str]:
     return [*item.keys, str(pure.with_suffix("")), pure.stem]
 
 
-def _open(root: Path, item: Item, table_labels: Labels) -> _Opened:
+def _open(root: Path, item: Item, table_labels: ChannelLabels) -> _Opened:
     """Open a recording for its length and rate, and read its label files."""
     opened = _Opened()
     path = root / item.path
@@ -162,9 +162,9 @@ def _open(root: Path, item: Item, table_labels: Labels) -> _Opened:
 
 def _read_sidecars(
     root: Path, item: Item, info: AudioInfo, problems: list[dict[str, str]]
-) -> tuple[str | None, Labels]:
+) -> tuple[str | None, ChannelLabels]:
     """A clip's transcript and the labels of its recording from the files beside it."""
-    transcript, labels = item.transcript, Labels()
+    transcript, labels = item.transcript, ChannelLabels()
     source = f"that of {item.where}" if item.where else "that of the layout's table"
     for sidecar in item.sidecars:
         path = root / sidecar.path

@@ -39,7 +39,7 @@ def plan(source: Source) -> Plan:
     """
     result = Plan([], tables=[name for name in (_SCP, *_OTHERS) if (source.root / name).is_file()])
     recordings = _recordings(source, result)
-    channels = _channels(source, recordings)
+    files, channels = _channels(source, recordings)
     texts, speakers, sexes = (_table(source, name) for name in ("text", "utt2spk", "spk2gender"))
     starts: dict[str, float] = {}
     for line, utterance, recording, start, length, own in _utterances(source, recordings):
@@ -70,7 +70,7 @@ def plan(source: Source) -> Plan:
         reason = result.problems[0]["reason"] if result.problems else "it is empty"
         raise FreudError(f"{source.root / _SCP}: no recording can be used: {reason}")
     if (source.root / "ctm").is_file():
-        _add_ctm(source, result, starts, channels)
+        _add_ctm(source, result, starts, files, channels)
     return result
 
 
@@ -78,21 +78,24 @@ _CHANNELS = "reco2file_and_channel"
 _OTHERS = ("segments", "text", "utt2spk", "spk2gender", _CHANNELS, "ctm")
 
 
-def _channels(source: Source, recordings: dict[str, str | None]) -> dict[str, int | None]:
-    """The channel of each recording that is one of several in a file."""
+def _channels(
+    source: Source, recordings: dict[str, str | None]
+) -> tuple[dict[tuple[str, str], str], dict[str, int | None]]:
+    """Recordings by the file and channel that the table names, and the channel of each that is one of several."""
+    files, names = {}, {}
     if (source.root / _CHANNELS).is_file():
-        names = {}
         for number, recording, rest in _lines(source, _CHANNELS):
             if len(fields := rest.split()) != 2 or channel_numbers(fields[1:])[fields[1]] is None:
                 expected = "expected recording file channel, the channel as a letter or a number from 1"
                 raise FreudError(f"{source.root / _CHANNELS}: line {number}: {expected}")
+            files[fields[0], fields[1]] = recording
             names[recording] = fields[1]
     else:
-        files = collections.Counter(recordings.values())
-        several = [name for name, path in recordings.items() if path is not None and files[path] > 1]
+        counts = collections.Counter(recordings.values())
+        several = [name for name, path in recordings.items() if path is not None and counts[path] > 1]
         names = {name: match[1] for name in several if (match := re.search(r"[-_.]([A-Za-z]|\d)$", name))}
     numbers = channel_numbers(names.values())
-    return {recording: numbers[name] for recording, name in names.items()}
+    return files, {recording: numbers[name] for recording, name in names.items()}
 
 
 def _recordings(source: Source, result: Plan) -> dict[str, str | None]:
@@ -160,18 +163,22 @@ def _lines(source: Source, name: str) -> Iterator[tuple[int, str, str]]:
             yield number, key, rest[0] if rest else ""
 
 
-def _add_ctm(source: Source, result: Plan, starts: dict[str, float], channels: dict[str, int | None]) -> None:
+def _add_ctm(
+    source: Source,
+    result: Plan,
+    starts: dict[str, float],
+    files: dict[tuple[str, str], str],
+    channels: dict[str, int | None],
+) -> None:
     """Labels by utterance, in seconds from its start, by recording, or by file and channel."""
-    recordings = {}
-    if (source.root / _CHANNELS).is_file():
-        for _, recording, rest in _lines(source, _CHANNELS):
-            recordings[rest.split()[0], channels[recording]] = recording
+    recordings = {(file, channels[recording]): recording for (file, _), recording in files.items()}
+    names = {channel for _, channel in files}  # they say whether numbers count from 0
 
     def shifted() -> Iterator[tuple[str, str, Interval]]:
         with open_text(source.root / "ctm") as file:
             for name, channel, row in ctm_rows(source.root / "ctm", file, faults=faults):
                 if recordings and name not in starts and name not in channels:
-                    name = recordings.get((name, channel_numbers([channel])[channel]), name)
+                    name = recordings.get((name, channel_numbers({*names, channel})[channel]), name)
                 start = starts.get(name, 0.0)
                 yield name, channel, row._replace(start=row.start + start, end=row.end + start)
 

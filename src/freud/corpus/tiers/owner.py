@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from freud.corpus.tiers.intervals import Interval
+from freud.corpus.tree import composed
 
 _Extra = TypeVar("_Extra")
 
@@ -53,4 +53,4 @@ def is_named(name: str, recording: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(name).casefold()
